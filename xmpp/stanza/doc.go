@@ -1,0 +1,2 @@
+// Package stanza is the XML of XMPP.
+package stanza
