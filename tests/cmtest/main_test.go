@@ -1,0 +1,5 @@
+package cmtest
+
+import "testing"
+
+func TestMain(m *testing.M) { Main(m) }
