@@ -13,6 +13,7 @@ const (
 	ErrorDBusInvalidArgs      ErrorName = "org.freedesktop.DBus.Error.InvalidArgs"
 	ErrorDBusPropertyReadOnly ErrorName = "org.freedesktop.DBus.Error.PropertyReadOnly"
 	ErrorDBusAccessDenied     ErrorName = "org.freedesktop.DBus.Error.AccessDenied"
+	ErrorDBusLimitsExceeded   ErrorName = "org.freedesktop.DBus.Error.LimitsExceeded"
 	ErrorDBusUnknownInterface ErrorName = "org.freedesktop.DBus.Error.UnknownInterface"
 	ErrorDBusUnknownMethod    ErrorName = "org.freedesktop.DBus.Error.UnknownMethod"
 	ErrorDBusUnknownObject    ErrorName = "org.freedesktop.DBus.Error.UnknownObject"

@@ -1,0 +1,299 @@
+package bus
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"github.com/sirupsen/logrus"
+
+	"telepathy-olpc/internal/loop"
+	"telepathy-olpc/internal/tp"
+)
+
+const (
+	handshakeTime = 30 * time.Second // authentication and Hello; an XO under load takes seconds
+	closeTime     = 2 * time.Second  // for what is still queued
+	keepBuffer    = 64 << 10         // bytes that a burst may leave allocated
+)
+
+var errClosed = errors.New("bus connection is closed")
+
+// Conn is a connection to a message bus. Make it with [Dial].
+type Conn struct {
+	socket *net.UnixConn
+	log    *logrus.Entry
+	strict bool   // a defect panics
+	name   string // unique
+	done   chan struct{}
+	ended  sync.WaitGroup // reader and writer
+
+	out outbox
+
+	mu      sync.RWMutex // guards what follows; never held while calling out
+	loops   map[dbus.ObjectPath]*loop.Loop
+	objects map[dbus.ObjectPath]*Object
+	paths   []dbus.ObjectPath // of objects, sorted
+}
+
+// outbox is the queue of encoded messages.
+type outbox struct {
+	mu      sync.Mutex
+	filled  sync.Cond // buf or closed changed
+	buf     []byte
+	serial  uint32 // of the last message
+	waiting map[uint32]func(body []any, err error)
+	closed  bool // nothing is taken any more
+	lost    bool // nothing is written any more
+}
+
+// Dial connects to the bus at address, or to the session bus if that is empty.
+// It blocks; the answer comes after the bus has given us our unique name.
+func Dial(address string, log *logrus.Entry) (*Conn, error) {
+	if address == "" {
+		var err error
+		if address, err = sessionAddress(); err != nil {
+			return nil, fmt.Errorf("find session bus: %w", err)
+		}
+	}
+	socket, err := dialAddress(address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to bus: %w", err)
+	}
+	c := &Conn{
+		socket:  socket,
+		log:     log,
+		strict:  flag.Lookup("test.v") != nil, // package testing itself would be linked in
+		done:    make(chan struct{}),
+		loops:   map[dbus.ObjectPath]*loop.Loop{},
+		objects: map[dbus.ObjectPath]*Object{},
+	}
+	c.out.filled.L = &c.out.mu
+	c.out.waiting = map[uint32]func([]any, error){}
+	if err := c.start(); err != nil {
+		return nil, fmt.Errorf("connect to bus: %w", err)
+	}
+	return c, nil
+}
+
+// start authenticates and gets the unique name.
+func (c *Conn) start() error {
+	if err := c.socket.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
+		return err
+	}
+	r := bufio.NewReader(c.socket)
+	if err := authenticate(c.socket, r); err != nil {
+		return errors.Join(fmt.Errorf("authenticate: %w", err), c.socket.Close())
+	}
+	c.ended.Add(2)
+	go c.read(r)
+	go c.write()
+	reply, err := c.ask("Hello")
+	if err != nil {
+		c.Close()
+		return err
+	}
+	if err := dbus.Store(reply, &c.name); err != nil {
+		c.Close()
+		return fmt.Errorf("answer to Hello: %w", err)
+	}
+	return c.socket.SetDeadline(time.Time{})
+}
+
+// UniqueName is the name that the bus gave us.
+func (c *Conn) UniqueName() string { return c.name }
+
+// Done is closed when the connection is gone, by [Conn.Close] or because the
+// bus has ended it.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Close sends what is queued and ends the connection; it blocks for two
+// seconds at most. The bus sees our end only after the last message, so that
+// nothing is lost. It may be called twice.
+func (c *Conn) Close() {
+	c.out.mu.Lock()
+	c.out.closed = true
+	c.out.filled.Signal()
+	c.out.mu.Unlock()
+	// An error means that the socket is closed already.
+	_ = c.socket.SetDeadline(time.Now().Add(closeTime))
+	c.ended.Wait()
+}
+
+// read runs on the reader's goroutine until the connection is gone.
+func (c *Conn) read(r *bufio.Reader) {
+	defer c.ended.Done()
+	var buf bytes.Buffer
+	for {
+		m, body, err := readMessage(r, &buf)
+		switch {
+		case err == nil:
+			c.receive(&m, body)
+		case errors.Is(err, errHeader):
+			c.log.WithField("sender", m.sender).Debug("Message with malformed header dropped")
+		case err == errTooLong:
+			c.refuse(&m, tp.ErrorDBusLimitsExceeded, "message is too long")
+		default:
+			c.lose(err)
+			return
+		}
+		if buf.Cap() > keepBuffer {
+			buf = bytes.Buffer{}
+		}
+	}
+}
+
+// receive handles a message on the reader's goroutine. Signals are not ours:
+// the bus sends us those about our own names, unasked.
+func (c *Conn) receive(m *message, body []byte) {
+	switch m.kind {
+	case dbus.TypeMethodCall:
+		args, err := decodeBody(m, body)
+		if err != nil {
+			c.refuse(m, tp.ErrorDBusInvalidArgs, err.Error())
+			return
+		}
+		c.route(newCall(c, m, args))
+	case dbus.TypeMethodReply, dbus.TypeError:
+		c.out.mu.Lock()
+		reply := c.out.waiting[m.replySerial]
+		delete(c.out.waiting, m.replySerial)
+		c.out.mu.Unlock()
+		if reply == nil {
+			return
+		}
+		args, err := decodeBody(m, body)
+		if err == nil && m.kind == dbus.TypeError {
+			err = &tp.Error{Name: tp.ErrorName(m.errorName), Message: firstString(args)}
+		}
+		reply(args, err)
+	}
+}
+
+// firstString is an error's message, D-Bus specification, "Errors".
+func firstString(body []any) string {
+	if len(body) == 0 {
+		return ""
+	}
+	s, _ := body[0].(string)
+	return s
+}
+
+// refuse answers a call that does not get as far as a loop.
+func (c *Conn) refuse(m *message, name tp.ErrorName, text string) {
+	if m.kind == dbus.TypeMethodCall {
+		newCall(c, m, nil).fail(name, text)
+	}
+}
+
+// lose ends the connection after the socket failed, and tells everybody.
+func (c *Conn) lose(err error) {
+	c.out.mu.Lock()
+	first := !c.out.lost
+	expected := c.out.closed
+	waiting := c.out.waiting
+	c.out.closed, c.out.lost = true, true
+	c.out.waiting, c.out.buf = nil, nil
+	c.out.filled.Signal()
+	c.out.mu.Unlock()
+	if !first {
+		return
+	}
+	if !expected {
+		c.log.WithError(err).Info("Bus connection lost")
+	}
+	_ = c.socket.Close() // nothing is left to be told
+	for _, reply := range waiting {
+		reply(nil, errClosed)
+	}
+	close(c.done)
+}
+
+// write runs on the writer's goroutine. Messages that queued up while one was
+// written go out together.
+func (c *Conn) write() {
+	defer c.ended.Done()
+	var spare []byte
+	for {
+		buf := c.out.take(spare)
+		if len(buf) == 0 {
+			break
+		}
+		if _, err := c.socket.Write(buf); err != nil {
+			c.lose(err)
+			return
+		}
+		if spare = buf; cap(spare) > keepBuffer {
+			spare = nil
+		}
+	}
+	_ = c.socket.CloseWrite() // an error: it is closed already
+}
+
+// take waits for messages and swaps the queue for spare; empty means the end.
+func (o *outbox) take(spare []byte) []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.buf) == 0 && !o.closed {
+		o.filled.Wait()
+	}
+	buf := o.buf
+	o.buf = spare[:0]
+	return buf
+}
+
+// send queues a message. It is encoded here and now, with which godbus also
+// refuses text that is no UTF-8 or has a NUL: libdbus would end the connection
+// of whoever sends such a thing. Reply, if not nil, is called once, on the
+// reader's goroutine.
+func (c *Conn) send(m *dbus.Message, reply func(body []any, err error)) error {
+	err := m.EncodeTo(&entry{&c.out, reply}, binary.LittleEndian)
+	if err != nil && reply != nil {
+		reply(nil, err)
+	}
+	return err
+}
+
+// entry puts one encoded message into the queue; godbus writes it in one piece.
+type entry struct {
+	o     *outbox
+	reply func(body []any, err error)
+}
+
+// serialAt is where a message's serial is. Only godbus' own connection can set it.
+const serialAt = 8
+
+func (e *entry) Write(b []byte) (int, error) {
+	o := e.o
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return 0, errClosed
+	}
+	o.serial++
+	if o.serial == 0 {
+		o.serial++ // no message has serial 0
+	}
+	binary.LittleEndian.PutUint32(b[serialAt:], o.serial)
+	if e.reply != nil {
+		o.waiting[o.serial] = e.reply
+	}
+	o.buf = append(o.buf, b...)
+	o.filled.Signal()
+	return len(b), nil
+}
+
+// defect reports a mistake of ours: a panic in tests, an error in the log otherwise.
+func (c *Conn) defect(err error, what, member string) {
+	if c.strict {
+		panic(fmt.Sprintf("%s: %s: %v", what, member, err))
+	}
+	c.log.WithError(err).WithField("member", member).Error(what)
+}

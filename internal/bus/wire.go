@@ -1,0 +1,238 @@
+package bus
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Limits on what arrives. Dbus-daemon would let 128 MiB pass.
+const (
+	maxFields = 64 << 10 // no valid header comes near: eight names of 255 bytes
+	maxBody   = 4 << 20  // avatars and messages are a hundredth of it; decoding an array takes its time
+)
+
+var (
+	errHeader  = errors.New("malformed header")
+	errTooLong = errors.New("message is too long")
+)
+
+// message is one incoming message; its body is still encoded.
+type message struct {
+	order     byteOrder
+	kind      dbus.Type
+	flags     dbus.Flags
+	serial    uint32
+	bodyLen   uint32
+	fieldsLen uint32 // of the header's array, without padding
+
+	path                     dbus.ObjectPath
+	iface, member, errorName string
+	sender, signature        string
+	replySerial              uint32
+}
+
+type byteOrder interface {
+	binary.ByteOrder
+	binary.AppendByteOrder
+}
+
+// fixedLen is what every message begins with: D-Bus specification, "Message Format".
+const fixedLen = 16
+
+// readMessage reads one message; body is valid until buf is used again. After
+// errHeader and errTooLong the next message can be read; with errTooLong the
+// header is known.
+func readMessage(r io.Reader, buf *bytes.Buffer) (m message, body []byte, err error) {
+	var fixed [fixedLen]byte
+	if _, err := io.ReadFull(r, fixed[:]); err != nil {
+		return m, nil, err
+	}
+	if err := m.parseFixed(fixed[:]); err != nil {
+		return m, nil, err
+	}
+	padded := int64(m.fieldsLen+7) &^ 7
+	if m.fieldsLen > maxFields {
+		return m, nil, discard(r, padded+int64(m.bodyLen), errHeader)
+	}
+	buf.Reset()
+	if _, err := io.CopyN(buf, r, padded); err != nil {
+		return m, nil, err
+	}
+	if err := m.parseFields(buf.Bytes()[:m.fieldsLen]); err != nil {
+		return m, nil, discard(r, int64(m.bodyLen), err)
+	}
+	if m.bodyLen > maxBody {
+		return m, nil, discard(r, int64(m.bodyLen), errTooLong)
+	}
+	buf.Reset()
+	if _, err := io.CopyN(buf, r, int64(m.bodyLen)); err != nil {
+		return m, nil, err
+	}
+	return m, buf.Bytes(), nil
+}
+
+// discard passes n bytes over and then gives why.
+func discard(r io.Reader, n int64, why error) error {
+	if _, err := io.CopyN(io.Discard, r, n); err != nil {
+		return err
+	}
+	return why
+}
+
+// parseFixed reads the part of the header that is the same in all messages. An
+// error means that what follows makes no sense any more.
+func (m *message) parseFixed(b []byte) error {
+	switch b[0] {
+	case 'l':
+		m.order = binary.LittleEndian
+	case 'B':
+		m.order = binary.BigEndian
+	default:
+		return fmt.Errorf("unknown byte order %#x", b[0])
+	}
+	if b[3] != 1 {
+		return fmt.Errorf("unknown protocol version %d", b[3])
+	}
+	m.kind, m.flags = dbus.Type(b[1]), dbus.Flags(b[2])
+	m.bodyLen = m.order.Uint32(b[4:])
+	m.serial = m.order.Uint32(b[8:])
+	m.fieldsLen = m.order.Uint32(b[12:])
+	if uint64(m.bodyLen)+uint64(m.fieldsLen) > 1<<27 {
+		return fmt.Errorf("%w: %d bytes", errTooLong, m.bodyLen)
+	}
+	return nil
+}
+
+// parseFields reads the header's a(yv). Fields we do not know are passed over,
+// as the specification wants, if their type is a basic one.
+func (m *message) parseFields(b []byte) error {
+	f := fieldReader{order: m.order, rest: b}
+	for len(f.rest) > 0 {
+		f.align(8)
+		code, signature := f.byte(), f.signature()
+		var text string
+		var number uint32
+		switch signature {
+		case "s", "o":
+			text = f.string()
+		case "g":
+			text = f.signature()
+		case "u":
+			f.align(4)
+			number = f.uint32()
+		default:
+			return errHeader
+		}
+		if f.bad {
+			return errHeader
+		}
+		m.setField(dbus.HeaderField(code), text, number)
+	}
+	return nil
+}
+
+func (m *message) setField(code dbus.HeaderField, text string, number uint32) {
+	switch code {
+	case dbus.FieldPath:
+		m.path = dbus.ObjectPath(text)
+	case dbus.FieldInterface:
+		m.iface = text
+	case dbus.FieldMember:
+		m.member = text
+	case dbus.FieldErrorName:
+		m.errorName = text
+	case dbus.FieldReplySerial:
+		m.replySerial = number
+	case dbus.FieldSender:
+		m.sender = text
+	case dbus.FieldSignature:
+		m.signature = text
+	}
+}
+
+// fieldReader reads marshalled values; bad is set when they end too early.
+type fieldReader struct {
+	order byteOrder
+	rest  []byte
+	pos   int
+	bad   bool
+}
+
+func (f *fieldReader) take(n int) []byte {
+	if n < 0 || n > len(f.rest) {
+		f.bad, f.rest = true, nil
+		return nil
+	}
+	b := f.rest[:n]
+	f.rest = f.rest[n:]
+	f.pos += n
+	return b
+}
+
+func (f *fieldReader) align(n int) { f.take(-f.pos & (n - 1)) }
+
+func (f *fieldReader) byte() byte {
+	if b := f.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (f *fieldReader) uint32() uint32 {
+	if b := f.take(4); b != nil {
+		return f.order.Uint32(b)
+	}
+	return 0
+}
+
+func (f *fieldReader) string() string {
+	f.align(4)
+	return f.text(int(f.uint32()))
+}
+
+func (f *fieldReader) signature() string { return f.text(int(f.byte())) }
+
+// text takes n bytes and the NUL behind them.
+func (f *fieldReader) text(n int) string {
+	s := string(f.take(n))
+	f.take(1)
+	return s
+}
+
+// decodeBody decodes a body with godbus. That decodes whole messages only, so
+// the smallest one that it takes is put around the body: a reply.
+func decodeBody(m *message, body []byte) ([]any, error) {
+	if m.signature == "" {
+		return nil, nil
+	}
+	if len(m.signature) > 255 {
+		return nil, errHeader
+	}
+	mark := byte('l')
+	if m.order == byteOrder(binary.BigEndian) {
+		mark = 'B'
+	}
+	head := make([]byte, 0, 48)
+	head = append(head, mark, byte(dbus.TypeMethodReply), 0, 1)
+	head = m.order.AppendUint32(head, uint32(len(body)))
+	head = m.order.AppendUint32(head, 1)
+	head = m.order.AppendUint32(head, uint32(8+6+len(m.signature)))
+	head = append(head, byte(dbus.FieldReplySerial), 1, 'u', 0)
+	head = m.order.AppendUint32(head, 1)
+	head = append(head, byte(dbus.FieldSignature), 1, 'g', 0, byte(len(m.signature)))
+	head = append(head, m.signature...)
+	head = append(head, 0)
+	for len(head)%8 != 0 {
+		head = append(head, 0)
+	}
+	whole, err := dbus.DecodeMessage(io.MultiReader(bytes.NewReader(head), bytes.NewReader(body)))
+	if err != nil {
+		return nil, err
+	}
+	return whole.Body, nil
+}
