@@ -28,6 +28,9 @@ type CM struct {
 	unique  string // the process' unique bus name
 	options options
 	links   []*Connection
+
+	authority *authority
+	servers   []*Server
 }
 
 // Start runs a bus and a server and has the binary activated.
@@ -53,9 +56,27 @@ func Prepare(t testing.TB, opts ...Option) *CM {
 	cm.control = connect(t, cm.daemon.address)
 	cm.monitor = startMonitor(t, cm.daemon.address, cm.control.Names()[0], cm.queue)
 	cm.client = connect(t, cm.daemon.address)
-	cm.Server = newServer(t, cm.queue, authority, cm.options.script)
+	cm.authority = authority
+	cm.Server = cm.addServer(cm.options.script)
 	t.Cleanup(cm.finish)
 	return cm
+}
+
+// NewServer runs another server beside [CM.Server]; see [To].
+func (cm *CM) NewServer(opts ...Option) *Server {
+	cm.T.Helper()
+	o := defaults()
+	for _, option := range opts {
+		option(&o)
+	}
+	return cm.addServer(o.script)
+}
+
+func (cm *CM) addServer(s script) *Server {
+	cm.T.Helper()
+	server := newServer(cm.T, cm.queue, cm.authority, s)
+	cm.servers = append(cm.servers, server)
+	return server
 }
 
 func connect(t testing.TB, address string) *dbus.Conn {
@@ -237,7 +258,10 @@ func (cm *CM) finish() {
 		t.Error(broken)
 	}
 	log := cm.log()
-	checkLog(t, log, cm.Server.usedSecrets())
+	for _, server := range cm.servers {
+		checkSecrets(t, log, server.usedSecrets())
+	}
+	checkLog(t, log)
 	if t.Failed() {
 		t.Logf("transcript:\n%s", cm.queue.transcript())
 		t.Logf("end of the log:\n%s", tail(log, 150))

@@ -100,8 +100,10 @@ func (c *Connection) Disconnect() {
 func (cm *CM) Sync() {
 	cm.T.Helper()
 	cm.syncBus()
-	for _, stream := range cm.Server.ready() {
-		stream.Ping(cm.T)
+	for _, server := range cm.servers {
+		for _, stream := range server.ready() {
+			stream.Ping(cm.T)
+		}
 	}
 	cm.syncBus()
 	if broken := cm.queue.failure(); broken != "" {

@@ -72,6 +72,9 @@ func Param(name string, value any) Option {
 	}
 }
 
+// To makes a connection go to that server.
+func To(s *Server) Option { return Param("port", uint32(s.Port)) }
+
 // Mode is how a server is reached.
 type Mode string
 

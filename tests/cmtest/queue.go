@@ -16,6 +16,7 @@ type queue struct {
 	events  []*Event
 	past    map[string]int // source → number of events, all sources, that are behind it
 	bans    []*Ban
+	streams int           // of all servers
 	broken  string        // the first forbidden event, or the end of the process
 	arrived chan struct{} // closed and replaced by each event
 }
@@ -44,6 +45,14 @@ func (q *queue) add(e *Event) {
 	}
 	close(q.arrived)
 	q.arrived = make(chan struct{})
+}
+
+// nextStream names a new stream.
+func (q *queue) nextStream() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.streams++
+	return fmt.Sprintf("c2s %d", q.streams)
 }
 
 // fail makes every wait end; called from any goroutine.

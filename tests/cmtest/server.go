@@ -48,7 +48,6 @@ type Server struct {
 	streams  []*Stream
 	sessions map[string]*session // resumable ones, by XEP-0198 id
 	secrets  []string
-	opened   int
 }
 
 func newServer(t testing.TB, q *queue, a *authority, s script) *Server {
@@ -97,9 +96,9 @@ func (s *Server) accept(l net.Listener) {
 		if err != nil {
 			return
 		}
+		name := s.queue.nextStream()
 		s.mu.Lock()
-		s.opened++
-		stream := newStream(s, fmt.Sprintf("c2s %d", s.opened), conn, s.script)
+		stream := newStream(s, name, conn, s.script)
 		s.streams = append(s.streams, stream)
 		s.mu.Unlock()
 		s.running.Go(stream.run)
