@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
@@ -172,4 +173,31 @@ func newBook(path dbus.ObjectPath) Object {
 			"Secret": func(any) error { return errors.New("the shelf is locked") },
 		},
 	}}}
+}
+
+// logged collects what is logged as an error.
+type logged struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func hookErrors(c *Conn) *logged {
+	l := &logged{}
+	c.log.Logger.AddHook(l)
+	return l
+}
+
+func (l *logged) Levels() []logrus.Level { return []logrus.Level{logrus.ErrorLevel} }
+
+func (l *logged) Fire(e *logrus.Entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, e.Message)
+	return nil
+}
+
+func (l *logged) messages() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.list
 }

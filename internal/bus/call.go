@@ -22,6 +22,7 @@ type Call struct {
 	sender    string
 	signature string
 	body      []any
+	size      int64 // of the encoded body
 	serial    uint32
 	silent    bool // the caller wants no reply
 	answered  bool
@@ -36,6 +37,7 @@ func newCall(c *Conn, m *message, body []any) *Call {
 		sender:    m.sender,
 		signature: m.signature,
 		body:      body,
+		size:      int64(m.bodyLen),
 		serial:    m.serial,
 		silent:    m.flags&dbus.FlagNoReplyExpected != 0,
 	}

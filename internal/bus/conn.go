@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -34,6 +35,8 @@ type Conn struct {
 	name   string // unique
 	done   chan struct{}
 	ended  sync.WaitGroup // reader and writer
+
+	pending atomic.Int64 // bytes of calls that were posted and did not run yet
 
 	out outbox
 

@@ -27,7 +27,17 @@ var standard = [...]Interface{
 // route runs on the reader's goroutine and hands a call to its loop.
 func (c *Conn) route(call *Call) {
 	l := c.loopFor(call.path)
-	if l == nil || !l.Post(call.member, call.handle) {
+	if l == nil {
+		call.handleNoObject()
+		return
+	}
+	if c.pending.Add(call.size) > maxPending {
+		c.pending.Add(-call.size)
+		call.fail(tp.ErrorDBusLimitsExceeded, "too many calls are waiting")
+		return
+	}
+	if !l.Post(call.member, call.handle) {
+		c.pending.Add(-call.size)
 		call.handleNoObject()
 	}
 }
@@ -35,6 +45,7 @@ func (c *Conn) route(call *Call) {
 // handle runs on the loop. Whether the object is still there is seen now, not
 // when the call came in.
 func (call *Call) handle() {
+	call.conn.pending.Add(-call.size)
 	call.object = call.conn.object(call.path)
 	if call.object == nil {
 		call.handleNoObject()

@@ -12,7 +12,8 @@
 // Order. A loop gets calls as the bus delivered them. Replies and signals
 // leave in the order of Return, Fail and Emit.
 //
-// Limits. Calls are refused beyond maxBody bytes. Sending never blocks.
+// Limits. A call of more than 1 MiB is refused, and so is any while 16 MiB of
+// calls wait for their loops. Sending never blocks.
 //
 // Descriptors are not negotiated: no Telepathy method of a connection manager
 // takes one, and so the bus refuses calls that carry any, and none can leak.

@@ -10,10 +10,11 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Limits on what arrives. Dbus-daemon would let 128 MiB pass.
+// Limits, in bytes, on what arrives. Dbus-daemon would let 128 MiB pass.
 const (
-	maxFields = 64 << 10 // no valid header comes near: eight names of 255 bytes
-	maxBody   = 4 << 20  // avatars and messages are a hundredth of it; decoding an array takes its time
+	maxFields  = 64 << 10 // no valid header comes near: eight names of 255 bytes
+	maxBody    = 1 << 20  // avatars and messages are a tenth of it, and an XO has 256 MiB
+	maxPending = 16 << 20 // bodies of calls that a loop has not come to yet
 )
 
 var (
