@@ -24,13 +24,14 @@ type CM struct {
 	client  *dbus.Conn // the test's voice on the bus
 	control *dbus.Conn // the harness' own, not seen in events
 	monitor *monitor
-	process *process
-	unique  string // the process' unique bus name
+	process *process // the latest
+	unique  string   // the process' unique bus name
 	options options
 	links   []*Connection
 
 	authority *authority
 	servers   []*Server
+	processes []*process
 }
 
 // Start runs a bus and a server and has the binary activated.
@@ -100,6 +101,7 @@ func (cm *CM) Activate(name string) {
 	must(cm.T, driver.Call("org.freedesktop.DBus.GetConnectionUnixProcessID", 0, cm.unique).Store(&pid))
 	if cm.process == nil || cm.process.pid != int(pid) {
 		cm.process = watchProcess(cm.T, int(pid), cm.queue)
+		cm.processes = append(cm.processes, cm.process)
 	}
 }
 
@@ -222,8 +224,23 @@ func (cm *CM) Note(format string, a ...any) {
 // ExpectExit waits for the process to end.
 func (cm *CM) ExpectExit(limit time.Duration) {
 	cm.T.Helper()
+	cm.ExpectExitOn(func() {}, limit)
+}
+
+// ExpectExitOn does what should end the process and waits for that.
+func (cm *CM) ExpectExitOn(cause func(), limit time.Duration) {
+	cm.T.Helper()
 	cm.process.expected.Store(true)
+	cause()
 	cm.ExpectWithin(limit, Exited())
+}
+
+// BusNames are all names on the bus.
+func (cm *CM) BusNames() []string {
+	cm.T.Helper()
+	var names []string
+	must(cm.T, cm.control.BusObject().Call("org.freedesktop.DBus.ListNames", 0).Store(&names))
+	return names
 }
 
 // StopBus ends the dbus-daemon, as at the end of a desktop session.
@@ -251,15 +268,19 @@ func (cm *CM) handle(kind tp.HandleType, id string) uint32 {
 // finish checks what holds for every test and ends what is left.
 func (cm *CM) finish() {
 	t := cm.T
-	if cm.process != nil {
-		cm.process.finish(t, cm.daemon)
+	for _, p := range cm.processes {
+		p.expected.Store(true)
+	}
+	cm.daemon.stop()
+	for _, p := range cm.processes {
+		p.finish(t)
 	}
 	if broken := cm.queue.failure(); broken != "" && !t.Failed() {
 		t.Error(broken)
 	}
 	log := cm.log()
 	for _, server := range cm.servers {
-		checkSecrets(t, log, server.usedSecrets())
+		checkSecrets(t, log, server.Secrets())
 	}
 	checkLog(t, log)
 	if t.Failed() {

@@ -69,20 +69,42 @@ func (c *Connection) Status(s tp.ConnectionStatus, why tp.ConnectionStatusReason
 // the order: ConnectionError, StatusChanged(DISCONNECTED), bus name gone.
 func (c *Connection) Fails(name tp.ErrorName, why tp.ConnectionStatusReason) {
 	c.T.Helper()
+	c.attempt()
+	c.Ends(name, why)
+}
+
+// FailsBecause is Fails where any error will do that goes with the reason.
+func (c *Connection) FailsBecause(why tp.ConnectionStatusReason) {
+	c.T.Helper()
+	c.attempt()
+	c.EndsBecause(why)
+}
+
+// attempt connects what must not get through.
+func (c *Connection) attempt() {
+	c.T.Helper()
 	c.Forbid(c.Status(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested))
 	c.Call(c.Path, tp.InterfaceConnection, "Connect")
-	c.Ends(name, why)
+	c.Expect(c.Status(tp.ConnectionStatusConnecting, tp.ConnectionStatusReasonRequested))
 }
 
 // Ends waits for the connection to end with that error and that reason.
 func (c *Connection) Ends(name tp.ErrorName, why tp.ConnectionStatusReason) {
 	c.T.Helper()
+	broken := c.EndsBecause(why)
+	Equal(c.T, broken.Arg(0), name)
+}
+
+// EndsBecause is Ends where any error will do that goes with the reason. It
+// returns the ConnectionError.
+func (c *Connection) EndsBecause(why tp.ConnectionStatusReason) *Event {
+	c.T.Helper()
 	broken := c.Expect(Signal(tp.SignalConnectionConnectionError).At(c.Path))
-	Equal(c.T, broken.Arg(0), string(name))
 	changed := c.Expect(Signal(tp.SignalConnectionStatusChanged).At(c.Path))
 	Equal(c.T, changed.Arg(0), tp.ConnectionStatusDisconnected)
 	Equal(c.T, changed.Arg(1), why)
 	c.Expect(NameGone(c.Name))
+	return broken
 }
 
 // Disconnect asks the connection to end and waits until it has.

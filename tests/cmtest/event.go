@@ -25,6 +25,7 @@ const (
 	KindOpened  Kind = "opened" // the client began an XML stream
 	KindElement Kind = "stanza" // the server received a whole child of the stream
 	KindClosed  Kind = "closed" // the client ended its XML stream
+	KindStep    Kind = "step"   // the server comes to a step at which it does something special
 	KindGone    Kind = "gone"   // the TCP connection ended
 	KindExited  Kind = "exited" // the process of the connection manager ended
 

@@ -1,6 +1,7 @@
 package cmtest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/xml"
 	"fmt"
@@ -64,10 +65,11 @@ func Silence(s *Stream, _ func() error) error {
 	return errOver
 }
 
-// Say writes this instead.
+// Say writes this instead. "{id}" in it stands for the id of the IQ that the
+// step answers.
 func Say(xml string) Action {
 	return func(s *Stream, _ func() error) error {
-		s.Send(xml)
+		s.Send(strings.ReplaceAll(xml, "{id}", s.current.Attr("id")))
 		return nil
 	}
 }
@@ -75,7 +77,7 @@ func Say(xml string) Action {
 // First writes this before the usual.
 func First(xml string) Action {
 	return func(s *Stream, usual func() error) error {
-		s.Send(xml)
+		s.Send(strings.ReplaceAll(xml, "{id}", s.current.Attr("id")))
 		return usual()
 	}
 }
@@ -84,9 +86,17 @@ func First(xml string) Action {
 func Last(xml string) Action {
 	return func(s *Stream, _ func() error) error {
 		s.Send(xml)
-		s.conn.Close()
-		return errOver
+		s.HangUp()
+		return Silence(s, nil)
 	}
+}
+
+// CloseStream ends the stream in order.
+func CloseStream(s *Stream, _ func() error) error {
+	if !s.greeted {
+		s.Send(s.header())
+	}
+	return Last("</stream:stream>")(s, nil)
 }
 
 // StreamError ends the stream with an error, RFC 6120 §4.9. Where no stream has
@@ -96,9 +106,7 @@ func StreamError(condition, text string) Action {
 		if !s.greeted {
 			s.Send(s.header())
 		}
-		s.Send(StreamErrorXML(condition, text))
-		s.conn.Close()
-		return errOver
+		return Last(StreamErrorXML(condition, text))(s, nil)
 	}
 }
 
@@ -114,7 +122,7 @@ func (s *Stream) do(step Step, usual func() error) error {
 	if action == nil {
 		return usual()
 	}
-	s.emit(KindNote, "special: "+string(step))
+	s.emit(KindStep, string(step))
 	return action(s, usual)
 }
 
@@ -196,6 +204,7 @@ func (s *Stream) features() string {
 // handle does what an element asks for. Unknown ones are left to the test.
 func (s *Stream) handle(el *stanza.Element) error {
 	s.count(el)
+	s.current = el
 	switch el.Space() {
 	case nsTLS:
 		return s.handleStartTLS()
@@ -314,7 +323,7 @@ func (s *Stream) authenticate(mechanism string, data []byte) error {
 		}
 		return s.success(parts[1], "")
 	}
-	s.exchange = newScram(mechanism)
+	s.exchange = newScram(mechanism, s.script.iterations)
 	if s.exchange == nil {
 		return s.saslFailure("invalid-mechanism")
 	}
@@ -371,10 +380,7 @@ func (s *Stream) password(user string) (string, bool) {
 
 // bind gives the resource that the client wants, RFC 6120 §7.
 func (s *Stream) bind(iq, bind *stanza.Element) error {
-	resource := bind.Child(nsBind, "resource").Text()
-	if resource == "" {
-		resource = "given-by-server"
-	}
+	resource := cmp.Or(s.script.resource, bind.Child(nsBind, "resource").Text(), "given-by-server")
 	s.mu.Lock()
 	s.jid = s.user + "@" + Domain + "/" + resource
 	s.mu.Unlock()

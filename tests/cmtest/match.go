@@ -100,6 +100,11 @@ func ownerChanged(name, verb string, owner int) Match {
 // Exited matches the end of the process.
 func Exited() Match { return ofKind(KindExited, "the process ends") }
 
+// Reached matches the server's coming to a step that [At] is about.
+func Reached(step Step) Match {
+	return ofKind(KindStep, "the server is to "+string(step)).Where("", func(e *Event) bool { return e.Text == string(step) })
+}
+
 // StreamOpened matches a client's stream header.
 func StreamOpened() Match { return ofKind(KindOpened, "the client opens a stream") }
 

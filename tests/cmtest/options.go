@@ -40,6 +40,7 @@ func defaults() options {
 			mode:         DirectTLS,
 			users:        map[string]string{User: UserPassword},
 			mechanisms:   []string{"SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"},
+			iterations:   4096,
 			registration: true,
 			certificate:  Valid,
 			actions:      map[Step]Action{},
@@ -102,6 +103,9 @@ func Certificate(k CertificateKind) Option { return func(o *options) { o.script.
 // Mechanisms are the SASL mechanisms that the server offers, in its order.
 func Mechanisms(names ...string) Option { return func(o *options) { o.script.mechanisms = names } }
 
+// ScramIterations is the work that the server asks for.
+func ScramIterations(n int) Option { return func(o *options) { o.script.iterations = n } }
+
 // Legacy makes the server speak nothing newer than TLS 1.0 with RSA suites, as
 // old school servers do.
 func Legacy(o *options) { o.script.legacy = true }
@@ -130,6 +134,13 @@ func At(step Step, action Action) Option {
 		o.script.actions[step] = action
 	}
 }
+
+// GivenResource is what the server binds, whatever the client wants.
+func GivenResource(resource string) Option { return func(o *options) { o.script.resource = resource } }
+
+// DeafToClose makes the server neither answer nor end a stream that the client
+// has closed.
+func DeafToClose(o *options) { o.script.deaf = true }
 
 // StreamManagement makes the server offer XEP-0198 with resumption.
 func StreamManagement(o *options) { o.script.management = true }

@@ -2,8 +2,10 @@ package cmtest
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,11 +46,9 @@ func (p *process) watch(q *queue) {
 	}
 }
 
-// finish stops the bus and wants the process to go with it.
-func (p *process) finish(t testing.TB, d *daemon) {
+// finish wants the process to be gone soon after its bus.
+func (p *process) finish(t testing.TB) {
 	defer unix.Close(p.fd)
-	p.expected.Store(true)
-	d.stop()
 	select {
 	case <-p.exited:
 	case <-time.After(patience):
@@ -56,6 +56,45 @@ func (p *process) finish(t testing.TB, d *daemon) {
 		unix.PidfdSendSignal(p.fd, unix.SIGQUIT, nil, 0) // its goroutines go into the log
 		<-p.exited
 	}
+}
+
+// maxMemory is far above what the binary needs, with the race detector's
+// share, and far below what hostile input could make of it.
+const maxMemory = 400 << 10 // KiB
+
+// CheckMemory fails the test if the process was ever too big.
+func (cm *CM) CheckMemory() {
+	cm.T.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cm.process.pid))
+	must(cm.T, err)
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	var peak int
+	if _, err := fmt.Sscan(after, &peak); err != nil || peak > maxMemory {
+		cm.T.Errorf("the process needed %d KiB (%v)", peak, err)
+	}
+}
+
+// Signal sends a signal to the process.
+func (cm *CM) Signal(signal syscall.Signal) {
+	cm.T.Helper()
+	must(cm.T, unix.PidfdSendSignal(cm.process.fd, signal, nil, 0))
+}
+
+// Descriptors counts the open file descriptors of the process.
+func (cm *CM) Descriptors() int {
+	cm.T.Helper()
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", cm.process.pid))
+	must(cm.T, err)
+	return len(open)
+}
+
+// Goroutines ends the process and counts its goroutines in what Go's runtime
+// then writes to the log.
+func (cm *CM) Goroutines() int {
+	cm.T.Helper()
+	cm.ExpectExitOn(func() { cm.Signal(syscall.SIGQUIT) }, patience)
+	_, dump, _ := strings.Cut(cm.log(), "SIGQUIT: quit")
+	return strings.Count(dump, "\ngoroutine ")
 }
 
 // checkLog wants no panic and no race in the log.

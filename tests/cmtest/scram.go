@@ -8,6 +8,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"hash"
+	"strconv"
 	"strings"
 )
 
@@ -18,15 +19,16 @@ type scram struct {
 
 	gs2, clientFirst, serverFirst string
 	nonce                         string
+	iterations                    int
 	salted                        []byte
 }
 
 const (
-	scramSalt       = "a salt of the test"
-	scramIterations = 4096
+	scramSalt     = "a salt of the test"
+	maxIterations = 1 << 20 // more are a joke at the client's cost, not at ours
 )
 
-func newScram(mechanism string) *scram {
+func newScram(mechanism string, iterations int) *scram {
 	hashes := map[string]func() hash.Hash{
 		"SCRAM-SHA-1": sha1.New, "SCRAM-SHA-256": sha256.New, "SCRAM-SHA-512": sha512.New,
 	}
@@ -34,7 +36,7 @@ func newScram(mechanism string) *scram {
 	if h == nil {
 		return nil
 	}
-	return &scram{hash: h}
+	return &scram{hash: h, iterations: iterations}
 }
 
 // first answers client-first-message. An unknown user gets a challenge like
@@ -49,9 +51,9 @@ func (x *scram) first(message string, password func(string) (string, bool)) (str
 	attributes := scramAttributes(parts[2])
 	x.user = strings.NewReplacer("=2C", ",", "=3D", "=").Replace(attributes["n"])
 	x.nonce = attributes["r"] + "andours"
-	x.serverFirst = "r=" + x.nonce + ",s=" + base64.StdEncoding.EncodeToString([]byte(scramSalt)) + ",i=4096"
-	if secret, is := password(x.user); is {
-		x.salted, _ = pbkdf2.Key(x.hash, secret, []byte(scramSalt), scramIterations, x.hash().Size())
+	x.serverFirst = "r=" + x.nonce + ",s=" + base64.StdEncoding.EncodeToString([]byte(scramSalt)) + ",i=" + strconv.Itoa(x.iterations)
+	if secret, is := password(x.user); is && x.iterations < maxIterations {
+		x.salted, _ = pbkdf2.Key(x.hash, secret, []byte(scramSalt), x.iterations, x.hash().Size())
 	}
 	return x.serverFirst, attributes["r"] != ""
 }

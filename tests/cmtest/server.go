@@ -20,9 +20,12 @@ type script struct {
 	legacy       bool
 	users        map[string]string
 	mechanisms   []string
+	iterations   int // of SCRAM
 	registration bool
 	registerForm string
+	resource     string // "" is what the client wants
 	management   bool
+	deaf         bool
 	actions      map[Step]Action
 	rules        []answerRule
 	roster       []string
@@ -104,6 +107,9 @@ func (s *Server) accept(l net.Listener) {
 		s.running.Go(stream.run)
 	}
 }
+
+// Address is where it listens, "host:port".
+func (s *Server) Address() string { return s.listener.Addr().String() }
 
 // Down stops listening: connections are refused from now on.
 func (s *Server) Down() { s.listener.Close() }
@@ -189,7 +195,9 @@ func (s *Server) keepSecret(texts ...string) {
 	}
 }
 
-func (s *Server) usedSecrets() []string {
+// Secrets are the texts used so far that must stay out of every log: passwords
+// and SASL payloads.
+func (s *Server) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.secrets)

@@ -26,7 +26,8 @@ type Stream struct {
 	secure   bool
 	user     string // once authenticated
 	exchange *scram
-	greeted  bool // the stream has our header
+	current  *stanza.Element // being handled
+	greeted  bool            // the stream has our header
 
 	writing sync.Mutex
 
@@ -109,6 +110,9 @@ func (s *Stream) read() (*stanza.Element, error) {
 			return s.element(token)
 		case xml.EndElement:
 			s.emit(KindClosed, "")
+			if s.script.deaf {
+				return nil, Silence(s, nil)
+			}
 			s.write("</stream:stream>", true)
 			return nil, errOver
 		}
@@ -201,6 +205,17 @@ func (s *Stream) Cut() {
 		conn = t.NetConn() // without TLS' close_notify
 	}
 	conn.Close()
+}
+
+// HangUp ends the server's half of the TCP connection behind what was sent; it
+// goes on to read.
+func (s *Stream) HangUp() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	conn.(interface{ CloseWrite() error }).CloseWrite()
 }
 
 func (s *Stream) emit(kind Kind, text string) {
