@@ -25,8 +25,8 @@ const logFile = "server.log" // the server's own log
 // errPortTaken says that somebody else listens on one of the ports we chose.
 var errPortTaken = errors.New("port taken meanwhile")
 
-// portTaken is how the two servers say so; neither ends because of it.
-var portTaken = regexp.MustCompile(`(?i)eaddrinuse|already in use|port is in use`)
+// portTakenText is how the two servers say so. Prosody goes on without the port; ejabberd ends, saying why only on its output.
+var portTakenText = regexp.MustCompile(`(?i)eaddrinuse|already in use|port is in use`)
 
 // launch starts the configured server and waits until both ports answer.
 func (s *Server) launch(ctx context.Context) error {
@@ -40,7 +40,8 @@ func (s *Server) launch(ctx context.Context) error {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = s.dir
 	cmd.Env = append([]string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LANG=C.UTF-8", "HOME=" + s.dir}, env...)
-	cmd.Stdout, cmd.Stderr = &s.out, &s.out // not an *os.File: so the process is done when its descendants are
+	s.out = new(output)
+	cmd.Stdout, cmd.Stderr = s.out, s.out // not an *os.File: so the process is done when its descendants are
 	if s.proc, err = child.Start(cmd); err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ const retryInterval = 50 * time.Millisecond
 func (s *Server) awaitReady(ctx context.Context) error {
 	for {
 		err := s.probe(ctx)
-		if portTaken.MatchString(s.Log()) {
+		if s.portTaken() {
 			return errPortTaken
 		}
 		if err == nil {
@@ -84,6 +85,9 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-s.proc.Done():
+			if s.portTaken() { // said so between the two
+				return errPortTaken
+			}
 			return fmt.Errorf("ended while starting: %v", s.proc.Err())
 		case <-ctx.Done():
 			return fmt.Errorf("%w; last attempt: %w", ctx.Err(), err)
@@ -91,6 +95,8 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		}
 	}
 }
+
+func (s *Server) portTaken() bool { return portTakenText.MatchString(s.Log() + s.out.String()) }
 
 // probeTimeout bounds one attempt of awaitReady.
 const probeTimeout = 5 * time.Second

@@ -71,7 +71,7 @@ type Server struct {
 	apiPort uint16
 	backend backend
 	proc    *child.Process
-	out     output // standard output and error of all runs
+	out     *output // what this run printed
 }
 
 // backend is what differs between the servers.
@@ -147,7 +147,7 @@ func newServer(opts Options) (*Server, error) {
 	if opts.Roster == "" {
 		opts.Roster = RosterOnline
 	}
-	s := &Server{Domain: opts.Domain, Host: "127.0.0.1", opts: opts, dir: opts.Dir, backend: backends[opts.Kind]}
+	s := &Server{Domain: opts.Domain, Host: "127.0.0.1", opts: opts, dir: opts.Dir, backend: backends[opts.Kind], out: new(output)}
 	if s.backend == nil {
 		return nil, fmt.Errorf("no school server of kind %q", opts.Kind)
 	}
