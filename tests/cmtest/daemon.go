@@ -96,6 +96,7 @@ func (d *daemon) environment() []string {
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + filepath.Join(d.dir, "home"),
 		"TELEPATHY_OLPC_DEBUG=trace",
+		"GORACE=atexit_sleep_ms=0", // a second per test otherwise
 	}
 	for _, name := range []string{"XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "TMPDIR"} {
 		dir := filepath.Join(d.dir, "home", strings.ToLower(name))

@@ -99,13 +99,13 @@ func (e *Event) String() string {
 func (e *Event) describe() string {
 	switch e.Kind {
 	case KindCall:
-		return fmt.Sprintf("→ #%d %s %s(%s)", e.Message.Serial(), e.Path(), e.member(), body(e.Message))
+		return fmt.Sprintf("→ #%d %s %s(%s)", e.Message.Serial(), e.object(), e.member(), body(e.Message))
 	case KindReply:
 		return fmt.Sprintf("← #%d (%s)", e.replyTo(), body(e.Message))
 	case KindError:
 		return fmt.Sprintf("✗ #%d %s(%s)", e.replyTo(), e.ErrorName(), body(e.Message))
 	case KindSignal:
-		return fmt.Sprintf("⚡ %s %s(%s)", e.Path(), e.member(), body(e.Message))
+		return fmt.Sprintf("⚡ %s %s(%s)", e.object(), e.member(), body(e.Message))
 	case KindElement:
 		return "← " + e.Element.String()
 	case KindSent:
@@ -113,6 +113,11 @@ func (e *Event) describe() string {
 	default:
 		return "· " + string(e.Kind) + " " + e.Text
 	}
+}
+
+// object is the path, shortened by what most begin with.
+func (e *Event) object() string {
+	return strings.TrimPrefix(string(e.Path()), "/org/freedesktop/Telepathy/")
 }
 
 // member is interface and member, shortened by what they all begin with.
