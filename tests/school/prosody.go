@@ -40,7 +40,7 @@ func (prosody) configure(s *Server) error {
 func (prosody) command(s *Server) (argv, env []string, err error) {
 	const program = "/usr/bin/prosody"
 	if _, err := os.Stat(program); err != nil {
-		return nil, nil, errors.New("Prosody is not installed (Debian package prosody)")
+		return nil, nil, errors.New("prosody is not installed (Debian package prosody)")
 	}
 	return []string{program, "-F", "--config", filepath.Join(s.dir, "prosody.cfg.lua")}, nil, nil
 }
