@@ -156,9 +156,14 @@ func (call *Call) sendError(name tp.ErrorName, text string) {
 	m.Headers[dbus.FieldErrorName] = dbus.MakeVariant(string(name))
 	m.Headers[dbus.FieldSignature] = stringSignature
 	m.Body = []any{sendable(text)}
-	if err := call.conn.send(m, nil); err != nil && !errors.Is(err, errClosed) {
-		call.conn.defect(err, "Error not sent", call.member)
+	err := call.conn.send(m, nil)
+	if err == nil || errors.Is(err, errClosed) {
+		return
 	}
+	if name != tp.ErrorDBusFailed { // then it was the name
+		call.sendError(tp.ErrorDBusFailed, text)
+	}
+	call.conn.defect(err, "Error not sent", call.member)
 }
 
 var stringSignature = dbus.MakeVariant(dbus.SignatureOf(""))
