@@ -1,0 +1,72 @@
+GO       ?= go
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+FUZZTIME ?= 30s
+ARGS     ?= # for make run: -server prosody, -stay, -h
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# No cgo: the binary needs nothing of the system but D-Bus, and cross builds need no toolchain.
+BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w"
+PROGRAM   = ./cmd/telepathy-olpc
+DATAFILES = $(GO) run ./internal/datafiles
+
+.PHONY: build generate run test lint check-generated bench fuzz install xo clean check-go deps-run deps-test
+
+build: check-go
+	$(BUILD) -o bin/telepathy-olpc $(PROGRAM)
+	$(DATAFILES) -managers data -services data/dbus-services -exec $(PREFIX)/bin/telepathy-olpc
+
+generate: check-go
+	$(GO) generate ./...
+
+# Two children, one school: a live story on throwaway buses and a throwaway server.
+run: deps-run build
+	$(GO) build -o bin/demo ./internal/demo
+	@exec bin/demo $(ARGS)
+
+# All that CI runs, in the same way.
+test: deps-test lint check-generated
+	CGO_ENABLED=0 GOARCH=386 GO386=softfloat $(GO) vet ./...
+	$(GO) test -race -timeout 15m ./...
+
+lint: check-go
+	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:" $$bad; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+SUMS = find . -name '*_gen.go' -exec sha256sum {} + | sort
+check-generated: check-go
+	@before=$$($(SUMS)); $(GO) generate ./... && test "$$before" = "$$($(SUMS))" || \
+		{ echo "Generated files differed from their sources; they are right now, commit them."; exit 1; }
+
+bench: check-go
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Every fuzz target for FUZZTIME each.
+fuzz: check-go
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+install: build
+	install -D -m 755 bin/telepathy-olpc $(DESTDIR)$(PREFIX)/bin/telepathy-olpc
+	$(DATAFILES) -managers $(DESTDIR)$(PREFIX)/share/telepathy/managers \
+		-services $(DESTDIR)$(PREFIX)/share/dbus-1/services -exec $(PREFIX)/bin/telepathy-olpc
+
+# The laptops: XO-1 and XO-1.5 (i386; the XO-1's processor has no SSE2), XO-1.75 and XO-4 (ARMv7), and 64-bit ARM.
+xo: check-go
+	GOARCH=386 GO386=softfloat $(BUILD) -o bin/xo/telepathy-olpc-386 $(PROGRAM)
+	GOARCH=arm GOARM=7 $(BUILD) -o bin/xo/telepathy-olpc-armv7 $(PROGRAM)
+	GOARCH=arm64 $(BUILD) -o bin/xo/telepathy-olpc-arm64 $(PROGRAM)
+
+clean:
+	rm -rf bin data/*.manager data/dbus-services/*.service
+
+check-go:
+	@scripts/check-go $(GO)
+
+deps-run deps-test: deps-%:
+	@scripts/install-deps $*
