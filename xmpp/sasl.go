@@ -31,20 +31,25 @@ func aborted(why string) error { return &SASLError{Condition: conditionAborted, 
 // plusSuffix ends the names of the mechanisms with channel binding, RFC 5802 §4.
 const plusSuffix = "-PLUS"
 
+// exporterType is the channel binding that we know, RFC 9266 §2.
+const exporterType = "tls-exporter"
+
 // chooseMechanism takes the best of the offered mechanisms: channel binding
 // before none, then the stronger hash, PLAIN last. On a link without TLS it
 // takes anything only if the account does not require encryption.
 //
-// cb is the TLS connection to bind to: nil without TLS, and nil if the server
-// says what it binds to (XEP-0440) and that has no "tls-exporter". The result
-// may be used for one exchange on that connection.
-func chooseMechanism(offered []string, encrypted bool, c Config, cb *tls.ConnectionState) (sasl.Mechanism, error) {
+// cb is the TLS connection to bind to, nil without TLS. bindings are the types
+// that the server lists (XEP-0440 §3); only with "tls-exporter" among them is a
+// -PLUS mechanism chosen. ejabberd before 23.10 lists none, offers -PLUS over
+// TLS 1.3 and then knows nothing but tls-unique, which TLS 1.3 does not have.
+// The result may be used for one exchange on that connection.
+func chooseMechanism(offered []string, encrypted bool, c Config, cb *tls.ConnectionState, bindings ...string) (sasl.Mechanism, error) {
 	if !encrypted && c.RequireEncryption {
 		return sasl.Mechanism{}, ErrEncryptionRequired
 	}
 	exporter := exporterBinding(cb)
-	if exporter != nil {
-		bind := gs2{flag: "p=tls-exporter", binding: exporter}
+	if exporter != nil && slices.Contains(bindings, exporterType) {
+		bind := gs2{flag: "p=" + exporterType, binding: exporter}
 		for _, h := range scramHashes {
 			if name := h.name + plusSuffix; slices.Contains(offered, name) {
 				return scram(name, h.new, bind), nil
@@ -64,7 +69,8 @@ func chooseMechanism(offered []string, encrypted bool, c Config, cb *tls.Connect
 
 // unboundFlag says to the server why there is no channel binding, RFC 5802 §6:
 // "y" if we could have and were not offered any, which lets a server that did
-// offer it notice that somebody took the offer away; "n" if we could not.
+// offer it notice that somebody took the offer away; "n" if we could not do
+// what it offers.
 func unboundFlag(offered []string, able bool) string {
 	isPlus := func(name string) bool { return strings.HasSuffix(name, plusSuffix) }
 	if able && !slices.ContainsFunc(offered, isPlus) {
@@ -73,8 +79,7 @@ func unboundFlag(offered []string, able bool) string {
 	return "n"
 }
 
-// exporterBinding is the tls-exporter channel binding of RFC 9266 §2, nil if
-// the connection has none. Before TLS 1.3 it would be safe only with the
+// exporterBinding is the data of [exporterType], nil if the connection has none. Before TLS 1.3 it would be safe only with the
 // extended master secret, and tls-unique is broken without it (RFC 9266 §1), so
 // there we bind nothing.
 func exporterBinding(cb *tls.ConnectionState) []byte {

@@ -26,6 +26,7 @@ var (
 
 func TestChooseMechanism(t *testing.T) {
 	tls13, tls12 := tlsState(t, tls.VersionTLS13), tlsState(t, tls.VersionTLS12)
+	both := []string{"tls-unique", exporterType}
 	open, strict := Config{}, Config{RequireEncryption: true}
 	rows := []struct {
 		name      string
@@ -33,28 +34,31 @@ func TestChooseMechanism(t *testing.T) {
 		encrypted bool
 		config    Config
 		state     *tls.ConnectionState
+		bindings  []string
 		mechanism string // "": an error
 		start     string // of the first message
 	}{
-		{"ejabberd, TLS 1.3", offeredByEjabberd, true, strict, tls13, "SCRAM-SHA-512-PLUS", "p=tls-exporter,,n="},
-		{"ejabberd, TLS 1.3, any certificate", offeredByEjabberd, true, Config{IgnoreTLSErrors: true}, tls13, "SCRAM-SHA-512-PLUS", "p=tls-exporter,,n="},
-		{"ejabberd, TLS 1.2 binds nothing", offeredByEjabberd, true, strict, tls12, "SCRAM-SHA-512", "n,,n="},
-		{"ejabberd, binds to something else", offeredByEjabberd, true, strict, nil, "SCRAM-SHA-512", "n,,n="},
-		{"no -PLUS, TLS 1.3", offeredByProsody, true, strict, tls13, "SCRAM-SHA-1", "y,,n="},
-		{"no -PLUS, TLS 1.2", offeredByProsody, true, strict, tls12, "SCRAM-SHA-1", "n,,n="},
-		{"-PLUS of an unknown hash", []string{"SCRAM-SHA3-512-PLUS", "SCRAM-SHA-256"}, true, strict, tls13, "SCRAM-SHA-256", "n,,n="},
-		{"weaker hash with binding", []string{"SCRAM-SHA-512", "SCRAM-SHA-1-PLUS"}, true, strict, tls13, "SCRAM-SHA-1-PLUS", "p=tls-exporter,,n="},
-		{"old server", offeredIn2008, true, strict, tls12, "PLAIN", "\x00"},
-		{"no TLS, nothing required", offeredByProsody, false, open, nil, "SCRAM-SHA-1", "n,,n="},
-		{"no TLS, PLAIN alone, nothing required", offeredIn2008, false, open, nil, "PLAIN", "\x00"},
-		{"no TLS, -PLUS offered", offeredByEjabberd, false, open, nil, "SCRAM-SHA-512", "n,,n="},
-		{"no TLS, encryption required", offeredByProsody, false, strict, nil, "", ""},
-		{"nothing in common", []string{"DIGEST-MD5", "ANONYMOUS", "EXTERNAL", "plain"}, true, strict, tls13, "", ""},
-		{"nothing", nil, true, strict, tls13, "", ""},
+		{"new ejabberd, TLS 1.3", offeredByEjabberd, true, strict, tls13, both, "SCRAM-SHA-512-PLUS", "p=tls-exporter,,n="},
+		{"new ejabberd, TLS 1.3, any certificate", offeredByEjabberd, true, Config{IgnoreTLSErrors: true}, tls13, both, "SCRAM-SHA-512-PLUS", "p=tls-exporter,,n="},
+		{"new ejabberd, TLS 1.2 binds nothing", offeredByEjabberd, true, strict, tls12, both, "SCRAM-SHA-512", "n,,n="},
+		{"ejabberd 23.01 lists no bindings", offeredByEjabberd, true, strict, tls13, nil, "SCRAM-SHA-512", "n,,n="},
+		{"server binds to something else", offeredByEjabberd, true, strict, tls13, []string{"tls-server-end-point"}, "SCRAM-SHA-512", "n,,n="},
+		{"no -PLUS, TLS 1.3", offeredByProsody, true, strict, tls13, nil, "SCRAM-SHA-1", "y,,n="},
+		{"no -PLUS, but a binding, TLS 1.3", offeredByProsody, true, strict, tls13, both, "SCRAM-SHA-1", "y,,n="},
+		{"no -PLUS, TLS 1.2", offeredByProsody, true, strict, tls12, nil, "SCRAM-SHA-1", "n,,n="},
+		{"-PLUS of an unknown hash", []string{"SCRAM-SHA3-512-PLUS", "SCRAM-SHA-256"}, true, strict, tls13, nil, "SCRAM-SHA-256", "n,,n="},
+		{"weaker hash with binding", []string{"SCRAM-SHA-512", "SCRAM-SHA-1-PLUS"}, true, strict, tls13, both, "SCRAM-SHA-1-PLUS", "p=tls-exporter,,n="},
+		{"old server", offeredIn2008, true, strict, tls12, nil, "PLAIN", "\x00"},
+		{"no TLS, nothing required", offeredByProsody, false, open, nil, nil, "SCRAM-SHA-1", "n,,n="},
+		{"no TLS, PLAIN alone, nothing required", offeredIn2008, false, open, nil, nil, "PLAIN", "\x00"},
+		{"no TLS, -PLUS offered", offeredByEjabberd, false, open, nil, nil, "SCRAM-SHA-512", "n,,n="},
+		{"no TLS, encryption required", offeredByProsody, false, strict, nil, nil, "", ""},
+		{"nothing in common", []string{"DIGEST-MD5", "ANONYMOUS", "EXTERNAL", "plain"}, true, strict, tls13, nil, "", ""},
+		{"nothing", nil, true, strict, tls13, nil, "", ""},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			m, err := chooseMechanism(row.offered, row.encrypted, row.config, row.state)
+			m, err := chooseMechanism(row.offered, row.encrypted, row.config, row.state, row.bindings...)
 			if m.Name != row.mechanism || (err == nil) != (row.mechanism != "") {
 				t.Fatalf("got %q, %v; want %q", m.Name, err, row.mechanism)
 			}
@@ -84,7 +88,7 @@ func TestChooseMechanism_errors(t *testing.T) {
 // The binding must be the same at both ends of the connection.
 func TestChooseMechanism_bindsConnection(t *testing.T) {
 	client, server := tlsStates(t, tls.VersionTLS13)
-	m, err := chooseMechanism(offeredByEjabberd, true, Config{}, client)
+	m, err := chooseMechanism(offeredByEjabberd, true, Config{}, client, exporterType)
 	if err != nil {
 		t.Fatal(err)
 	}
