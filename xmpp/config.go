@@ -1,7 +1,9 @@
 package xmpp
 
 import (
+	"cmp"
 	"crypto/x509"
+	"io"
 	"net"
 	"time"
 
@@ -28,15 +30,28 @@ type Config struct {
 	RequireEncryption bool
 	IgnoreTLSErrors   bool // any certificate, and old protocol versions
 
-	Keepalive    time.Duration // silence after which the server is asked for a sign of life
-	DeadAfter    time.Duration // silence after that question until the link counts as lost
-	LoginTimeout time.Duration // whole way from Connect to Ready
+	Keepalive    time.Duration // silence after which the server is asked for a sign of life; 0 is the default, below 0 never
+	DeadAfter    time.Duration // silence after that question until the link counts as lost; 0 is the default
+	LoginTimeout time.Duration // whole way from Connect to Ready; 0 is the default
 
 	Limits stanza.Limits // of one stanza received; zero fields have defaults
 
 	Resolver *net.Resolver  // nil is the system's
 	RootCAs  *x509.CertPool // nil is the system's
 	Log      *logrus.Entry  // nil logs nothing
+}
+
+// withDefaults fills in what was left open.
+func (c Config) withDefaults() Config {
+	c.Keepalive = cmp.Or(c.Keepalive, defaultKeepalive)
+	c.DeadAfter = cmp.Or(c.DeadAfter, defaultDeadAfter)
+	c.LoginTimeout = cmp.Or(c.LoginTimeout, defaultLoginTimeout)
+	if c.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		c.Log = logrus.NewEntry(silent)
+	}
+	return c
 }
 
 // Defaults of [Config]: a dead link is noticed within 30 seconds altogether.

@@ -3,6 +3,8 @@ package xmpp
 import (
 	"errors"
 	"fmt"
+
+	"telepathy-olpc/xmpp/stanza"
 )
 
 // The ways in which a session fails or ends that carry nothing more.
@@ -14,7 +16,6 @@ var (
 	ErrLost               = errors.New("connection lost")
 	ErrNotXMPP            = errors.New("peer does not speak XMPP as it should")
 	ErrStreamClosed       = errors.New("server closed the stream")
-	ErrClosed             = errors.New("session closed")
 	ErrRegistrationForm   = errors.New("registration asks for more than name and password")
 )
 
@@ -65,6 +66,39 @@ type StreamError struct {
 }
 
 func (e *StreamError) Error() string { return describe("stream error", e.Condition, e.Text) }
+
+// parseStreamError reads <stream:error/>, RFC 6120 §4.9.2.
+func parseStreamError(e *stanza.Element) *StreamError {
+	se := &StreamError{Condition: "undefined-condition"}
+	for _, c := range e.Children() {
+		switch {
+		case c.Space() != nsStreams:
+			// an application's own condition
+		case c.Local() == "text":
+			se.Text = c.Text()
+		default:
+			se.Condition = c.Local()
+			if c.Local() == "see-other-host" {
+				se.SeeOtherHost = c.Text()
+			}
+		}
+	}
+	return se
+}
+
+// readError gives an error of the stream's reader its type. Of a network's
+// error it says no more than [ErrLost], since the way on is the same for all.
+func readError(err error) error {
+	switch {
+	case err == stanza.ErrEnd:
+		return ErrStreamClosed
+	case errors.As(err, new(*stanza.LimitError)):
+		return err
+	case errors.As(err, new(*stanza.SyntaxError)):
+		return fmt.Errorf("%w: %w", ErrNotXMPP, err)
+	}
+	return fmt.Errorf("%w: %w", ErrLost, err)
+}
 
 // describe joins what was tried, the condition and the text if there is one.
 func describe(what, condition, text string) string {

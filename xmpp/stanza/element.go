@@ -117,6 +117,15 @@ func (e *Element) HasAttr(name string) bool {
 	return ok
 }
 
+// Attrs returns all attributes, in the order in which they were written. The
+// slice is not to be changed.
+func (e *Element) Attrs() []Attr {
+	if e == nil {
+		return nil
+	}
+	return e.attrs
+}
+
 func (e *Element) lookup(name string) (string, bool) {
 	if e != nil {
 		for i := range e.attrs {

@@ -1,0 +1,67 @@
+package xmpp
+
+import (
+	"errors"
+	"time"
+)
+
+const (
+	// resumeWindow is how long after its loss a session may come back. The
+	// user sees contacts meanwhile who may be gone.
+	resumeWindow = 30 * time.Second
+	// resumeAttempts bounds the tries in that time.
+	resumeAttempts = 6
+	// resumeBackoff is the pause after the first failure; it doubles.
+	resumeBackoff = time.Second
+)
+
+// resume begins to replace a lost link, XEP-0198 §5. Nobody outside notices
+// unless it fails.
+func (s *Session) resume(lostBy error) {
+	s.cfg.Log.WithError(lostBy).Debug("Link lost, resuming the session")
+	s.phase, s.lostBy, s.attempts = resuming, lostBy, 0
+	s.resumeUntil = time.Now().Add(s.sm.window)
+	s.attempt()
+}
+
+func (s *Session) attempt() {
+	left := time.Until(s.resumeUntil)
+	if left <= 0 || s.attempts == resumeAttempts || !s.sm.resumable() {
+		s.lose(s.lostBy)
+		return
+	}
+	s.attempts++
+	s.logIn(min(left, s.cfg.LoginTimeout), &resumption{self: s.self, id: s.sm.id, handled: s.sm.handled})
+}
+
+// tryAgain goes on after an attempt that failed, where another may do better.
+func (s *Session) tryAgain(err error) {
+	if !isPassing(err) {
+		s.lose(err)
+		return
+	}
+	pause := resumeBackoff << (s.attempts - 1)
+	s.resumeTimer = s.loop.After(min(pause, max(0, time.Until(s.resumeUntil))), "resume again", s.attempt)
+}
+
+// isPassing tells a network that is not there now from an answer that will be
+// the same next time.
+func isPassing(err error) bool {
+	return err != errExpired && (errors.Is(err, ErrLost) || errors.Is(err, ErrTimeout) || errors.Is(err, ErrStreamClosed) ||
+		errors.As(err, new(*DialError)) || errors.As(err, new(*DNSError)))
+}
+
+// resumed goes on where the old link was lost: what the server has not got is
+// sent again.
+func (s *Session) resumed(result *outcome) {
+	s.phase = online
+	if !s.sm.confirm(result.handled) {
+		s.link.end(errExpired, closeTag) // what it has of ours nobody knows
+		s.sm.forget()
+		return
+	}
+	for _, b := range s.sm.unacked {
+		s.link.write(b)
+	}
+	s.cfg.Log.WithField("again", len(s.sm.unacked)).Debug("Session resumed")
+}

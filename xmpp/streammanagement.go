@@ -1,0 +1,180 @@
+package xmpp
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"telepathy-olpc/xmpp/jid"
+	"telepathy-olpc/xmpp/stanza"
+)
+
+// nsManagement is XEP-0198, stream management.
+const nsManagement = "urn:xmpp:sm:3"
+
+const (
+	// ackEvery is after how many stanzas an acknowledgement goes out unasked:
+	// ejabberd 23.01 ends a session with more than 5,000 unacknowledged ones
+	// and does not always ask in time.
+	ackEvery = 200
+	// askEvery and askBytes are after how much of ours we ask for one.
+	askEvery, askBytes = 50, 64 << 10
+	// maxUnacked and maxUnackedBytes bound what is kept for a server that
+	// does not acknowledge; beyond, the session cannot be resumed.
+	maxUnacked, maxUnackedBytes = 10_000, 8 << 20
+)
+
+// management is the state of XEP-0198 in one session. It lives on the loop.
+type management struct {
+	enabled  bool   // the server counts what we send, or has not said that it does not
+	counting bool   // we count what the server sends
+	tracking bool   // unacked is complete
+	id       string // to resume with; "" if that is not possible
+	window   time.Duration
+
+	handled uint32 // stanzas of the server that we have handled
+	acked   uint32 // stanzas of ours that the server has handled
+	unacked [][]byte
+	bytes   int // in unacked
+
+	sinceAsk, sinceAskBytes int // sent since we last asked
+}
+
+// resumption is what a new connection needs to go on with the session.
+type resumption struct {
+	self    jid.JID
+	id      string
+	handled uint32
+}
+
+// track keeps a stanza until the server has acknowledged it.
+func (m *management) track(b []byte) {
+	if !m.tracking {
+		return
+	}
+	if len(m.unacked) == maxUnacked || m.bytes+len(b) > maxUnackedBytes {
+		m.forget()
+		return
+	}
+	m.unacked = append(m.unacked, slices.Clone(b))
+	m.bytes += len(b)
+}
+
+// forget gives up on resuming.
+func (m *management) forget() { m.tracking, m.unacked, m.bytes = false, nil, 0 }
+
+// resumable tells whether the session can survive its connection.
+func (m *management) resumable() bool { return m.tracking && m.id != "" }
+
+// wantAck tells, after a stanza of n bytes, whether to ask for an
+// acknowledgement.
+func (m *management) wantAck(n int) bool {
+	m.sinceAsk++
+	m.sinceAskBytes += n
+	if !m.enabled || m.sinceAsk < askEvery && m.sinceAskBytes < askBytes {
+		return false
+	}
+	m.sinceAsk, m.sinceAskBytes = 0, 0
+	return true
+}
+
+// confirm takes an acknowledgement: the server has handled h stanzas, modulo
+// 2^32. It is false for a number that cannot be.
+func (m *management) confirm(h uint32) bool {
+	n := h - m.acked
+	if !m.tracking {
+		return true // nobody wants to know
+	}
+	if uint64(n) > uint64(len(m.unacked)) {
+		return false
+	}
+	for _, b := range m.unacked[:n] {
+		m.bytes -= len(b)
+	}
+	clear(m.unacked[:n])
+	m.unacked = m.unacked[n:]
+	m.acked = h
+	return true
+}
+
+// handleEnabled takes the answer to <enable/>, XEP-0198 §3.
+func (m *management) handleEnabled(e *stanza.Element) {
+	if m.counting || !m.enabled {
+		return // not asked for
+	}
+	m.counting, m.window = true, resumeWindow
+	if resume := e.Attr("resume"); resume == "true" || resume == "1" {
+		m.id = e.Attr("id")
+	}
+	if seconds, err := strconv.ParseUint(e.Attr("max"), 10, 16); err == nil && seconds > 0 {
+		m.window = min(m.window, time.Duration(seconds)*time.Second)
+	}
+	if m.id == "" {
+		m.forget()
+	}
+}
+
+// enableManagement starts counting; it is the first thing after bind.
+func (s *Session) enableManagement() {
+	s.sm = management{enabled: true, tracking: true}
+	s.link.write([]byte("<enable xmlns='" + nsManagement + "' resume='true'/>"))
+}
+
+// handleManagement handles the elements of XEP-0198.
+func (s *Session) handleManagement(e *stanza.Element) {
+	switch e.Local() {
+	case "enabled":
+		s.sm.handleEnabled(e)
+	case "failed":
+		s.sm = management{}
+	case "r":
+		s.sendAck()
+	case "a":
+		h, err := strconv.ParseUint(e.Attr("h"), 10, 32)
+		if err == nil && !s.sm.confirm(uint32(h)) {
+			s.cfg.Log.WithField("h", h).Debug("Server acknowledges what was never sent")
+			s.sm.forget()
+		}
+	}
+}
+
+// countHandled takes account of a stanza that was handled.
+func (s *Session) countHandled() {
+	if !s.sm.counting {
+		return
+	}
+	s.sm.handled++
+	if s.sm.handled%ackEvery == 0 {
+		s.sendAck()
+	}
+}
+
+func (s *Session) sendAck() {
+	if s.sm.counting {
+		s.link.write(fmt.Appendf(nil, "<a xmlns='%s' h='%d'/>", nsManagement, s.sm.handled))
+	}
+}
+
+func (s *Session) askAck() { s.link.write([]byte("<r xmlns='" + nsManagement + "'/>")) }
+
+// resume asks to go on with the old session, XEP-0198 §5. An old session that
+// is no more is [ErrLost]: a new one would have to begin with everything that
+// [Events.Ready] begins.
+func (l *login) resume(old *resumption) (handled uint32, err error) {
+	answer, err := l.wire.exchange(stanza.New(nsManagement, "resume", stanza.A("previd", old.id), stanza.A("h", strconv.FormatUint(uint64(old.handled), 10))))
+	if err != nil {
+		return 0, err
+	}
+	if answer.Is(nsManagement, "failed") {
+		return 0, errExpired
+	}
+	h, err := strconv.ParseUint(answer.Attr("h"), 10, 32)
+	if !answer.Is(nsManagement, "resumed") || err != nil {
+		return 0, unexpected(answer)
+	}
+	return uint32(h), nil
+}
+
+// errExpired is the end of a session that cannot be resumed.
+var errExpired = fmt.Errorf("%w: server has given up the session", ErrLost)
