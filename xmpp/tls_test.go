@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"telepathy-olpc/xmpp/jid"
@@ -215,6 +217,19 @@ func TestStartTLS_noTLS(t *testing.T) {
 			<-done
 		})
 	}
+}
+
+// A server that reads and says nothing does not use up the whole login's time.
+func TestStartTLS_silence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		go io.Copy(io.Discard, theirs)
+		began := time.Now()
+		_, err := startTLS(t.Context(), ours, Config{Account: schoolAccount(t)}.tlsConfig("school.test"))
+		if took := time.Since(began); !errors.Is(err, ErrTLSFailed) || took != handshakeTimeout {
+			t.Errorf("got %v after %v, want %v after %v", err, took, ErrTLSFailed, handshakeTimeout)
+		}
+	})
 }
 
 func TestStartTLS_context(t *testing.T) {
