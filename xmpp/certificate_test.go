@@ -305,6 +305,17 @@ func TestCertificateReason_text(t *testing.T) {
 	}
 }
 
+func TestCertificateError_text(t *testing.T) {
+	bare := &CertificateError{Reason: CertificateNotProvided}
+	if got, want := bare.Error(), "server certificate is not provided"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	weak := &CertificateError{CertificateInsecure, errWeakKey}
+	if got, want := weak.Error(), "server certificate is insecure: key too short"; got != want || !errors.Is(weak, errWeakKey) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func FuzzParseXMPPNames(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0x30, 0x00})
