@@ -52,7 +52,7 @@ var house = []room{
 	{path: "internal/tp", floor: 0},
 	{path: "internal/loop", floor: 0},
 	{path: "internal/dbuspeer", floor: 0, outside: []string{xsys}},
-	{path: "internal/child", floor: 0},
+	{path: "internal/child/...", floor: 0},
 
 	{path: "internal/bus", floor: 1, not: xmppSide, outside: []string{godbus, logrus}},
 	{path: "internal/handle", floor: 1},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"telepathy-olpc/internal/child/childtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -93,7 +94,7 @@ func TestStop_leavesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(processes(t, s)) == 0 {
+		if len(childtest.WithHome(t, s.dir)) == 0 {
 			t.Fatal("no process of the running server found: this test would prove nothing")
 		}
 		for range 2 { // twice is fine
@@ -101,7 +102,7 @@ func TestStop_leavesNothing(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if left := processes(t, s); len(left) > 0 {
+		if left := childtest.WithHome(t, s.dir); len(left) > 0 {
 			t.Errorf("processes left: %q", left)
 		}
 		if _, err := os.Stat(s.dir); !os.IsNotExist(err) {
@@ -122,7 +123,7 @@ func TestKill_restartKeepsPortsAndAccounts(t *testing.T) {
 		if err := s.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		if left := processes(t, s); len(left) > 0 {
+		if left := childtest.WithHome(t, s.dir); len(left) > 0 {
 			t.Errorf("processes left: %q", left)
 		}
 		if err := s.Restart(ctx); err != nil {
@@ -152,25 +153,4 @@ func TestStart_portTaken(t *testing.T) {
 			t.Errorf("got %v, want %v", err, errPortTaken)
 		}
 	})
-}
-
-// processes lists the command lines of processes that live in the server's folder, as HOME of all its descendants tells.
-func processes(t *testing.T, s *Server) []string {
-	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for _, f := range files {
-		env, err := os.ReadFile(f)
-		if err != nil || !bytes.Contains(append([]byte{0}, env...), []byte("\x00HOME="+s.dir+"\x00")) {
-			continue // another user's, or gone meanwhile
-		}
-		cmdline, err := os.ReadFile(filepath.Join(filepath.Dir(f), "cmdline"))
-		if err == nil {
-			found = append(found, string(bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
-		}
-	}
-	return found
 }
