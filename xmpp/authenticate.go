@@ -29,7 +29,8 @@ func (l *login) authenticate() error {
 	for m := range l.wire.features.Child(nsSASL, "mechanisms").Each(nsSASL, "mechanism") {
 		offered = append(offered, m.Text())
 	}
-	mechanism, err := chooseMechanism(offered, l.wire.secure, l.cfg, l.channelBinding())
+	state, bindings := l.channelBinding()
+	mechanism, err := chooseMechanism(offered, l.wire.secure, l.cfg, state, bindings...)
 	if err != nil {
 		return err
 	}
@@ -77,24 +78,17 @@ func (l *login) respond(exchange *saslExchange, challenge *stanza.Element) ([]by
 	return data, err
 }
 
-// channelBinding returns the TLS connection that SASL may be bound to. A
-// server that lists what it can bind to (XEP-0440) must list tls-exporter.
-func (l *login) channelBinding() *tls.ConnectionState {
-	secure, ok := l.wire.Conn.(*tls.Conn)
-	if !ok {
-		return nil
+// channelBinding returns the TLS connection that SASL may be bound to, if
+// there is one, and the types of binding that the server lists, XEP-0440 §3.
+func (l *login) channelBinding() (state *tls.ConnectionState, listed []string) {
+	if secure, ok := l.wire.Conn.(*tls.Conn); ok {
+		cs := secure.ConnectionState()
+		state = &cs
 	}
-	if listed := l.wire.features.Child(nsBinding, "sasl-channel-binding"); listed != nil {
-		exporter := false
-		for b := range listed.Each(nsBinding, "channel-binding") {
-			exporter = exporter || b.Attr("type") == "tls-exporter"
-		}
-		if !exporter {
-			return nil
-		}
+	for b := range l.wire.features.Child(nsBinding, "sasl-channel-binding").Each(nsBinding, "channel-binding") {
+		listed = append(listed, b.Attr("type"))
 	}
-	state := secure.ConnectionState()
-	return &state
+	return state, listed
 }
 
 // encodeSASL encodes an initial response, of which an empty one is "=", RFC
