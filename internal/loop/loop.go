@@ -28,6 +28,11 @@ type Loop struct {
 	cfg  Config
 	done chan struct{}
 
+	// Only the loop's goroutine looks at these.
+	current string   // label of the event that runs
+	after   []func() // to run when the burst is over
+	burst   string   // its label
+
 	mu     sync.Mutex
 	filled sync.Cond // queue or closed changed
 	queue  []event
@@ -63,6 +68,9 @@ func (l *Loop) Run() {
 		for i := range batch {
 			e := batch[i]
 			batch[i] = event{} // what it holds on to may go as soon as it has run
+			if e.label != l.burst {
+				l.endBurst()
+			}
 			l.handle(e)
 			end := time.Now()
 			if took := end.Sub(start); took > l.cfg.Slow && l.cfg.OnSlow != nil {
@@ -70,7 +78,37 @@ func (l *Loop) Run() {
 			}
 			start = end
 		}
+		if l.idle() {
+			l.endBurst()
+		}
 	}
+}
+
+// AfterBurst runs f, on the loop, once the events with the label of the present
+// one are over: before the first other event, or when none is waiting. It joins
+// what would be announced many times into one announcement, without delaying a
+// lone event and without letting anything else overtake. It is called on the
+// loop.
+func (l *Loop) AfterBurst(f func()) {
+	l.burst = l.current
+	l.after = append(l.after, f)
+}
+
+// endBurst runs what AfterBurst left; that may leave more.
+func (l *Loop) endBurst() {
+	for len(l.after) > 0 {
+		after := l.after
+		l.after = nil
+		for _, f := range after {
+			l.handle(event{l.burst, f})
+		}
+	}
+}
+
+func (l *Loop) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue) == 0
 }
 
 // take waits for events and swaps the queue for spare; empty means the end.
@@ -96,6 +134,7 @@ func (l *Loop) handle(e event) {
 			}
 		}()
 	}
+	l.current = e.label
 	e.run()
 }
 

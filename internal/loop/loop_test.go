@@ -211,3 +211,28 @@ func BenchmarkPost(b *testing.B) {
 	}
 	syncLoop(b, l)
 }
+
+func TestLoop_AfterBurst(t *testing.T) {
+	l := New(Config{})
+	var got []string
+	say := func(what string) { got = append(got, what) }
+	for range 3 {
+		l.Post("presence", func() {
+			say("presence")
+			if got[0] == "presence" && len(got) == 1 {
+				l.AfterBurst(func() { say("flush") })
+			}
+		})
+	}
+	l.Post("call", func() { say("call") })
+	l.Post("presence", func() {
+		say("presence")
+		l.AfterBurst(func() { say("flush") })
+	})
+	l.Close()
+	l.Run()
+	want := []string{"presence", "presence", "presence", "flush", "call", "presence", "flush"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
