@@ -1,0 +1,57 @@
+// Command telepathy-olpc is the Telepathy connection manager of Sugar. D-Bus
+// starts it when a client asks for a connection, and it ends a few seconds
+// after the last connection has gone.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"telepathy-olpc/internal/bus"
+	"telepathy-olpc/manager"
+)
+
+// Exit codes: 0 when all connections have ended in peace.
+const (
+	exitNoBus = 1
+	exitTaken = 2
+	exitUsage = 64
+)
+
+func main() {
+	flags := flag.NewFlagSet("telepathy-olpc", flag.ContinueOnError)
+	persist := flags.Bool("persist", false, "keep running without connections")
+	debug := flags.Bool("debug", false, "log decisions to standard error (as TELEPATHY_OLPC_DEBUG=debug)")
+	if err := flags.Parse(os.Args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		os.Exit(exitUsage)
+	}
+	os.Exit(run(*persist, *debug))
+}
+
+func run(persist, debug bool) int {
+	keeper := new(manager.Debug)
+	log := newLog(debug, keeper)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	b, err := bus.Dial("", log)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "telepathy-olpc: session bus: %v\n", err)
+		return exitNoBus
+	}
+	defer b.Close()
+	s, err := manager.NewService(b, log, keeper, persist, manager.Gabble(), manager.Salut())
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "telepathy-olpc: %v\n", err)
+		return exitTaken
+	}
+	s.Run(ctx)
+	return 0
+}

@@ -1,0 +1,228 @@
+// Package connection serves the Connection object of the Telepathy
+// specification: one account's session with its server, seen from D-Bus.
+//
+// Each Connection has one loop. D-Bus calls, stanzas and timers are events on
+// it, handled one after another, so its state needs no locks. New and End may
+// be called from any goroutine; everything else runs on the loop.
+//
+// Order, on which clients rely: a stanza or call is handled whole, with its
+// signals, before the next. At CONNECTED the own handle and presence are known
+// before StatusChanged. At the end ConnectionError precedes StatusChanged, and
+// the object and its bus name go last.
+package connection
+
+import (
+	"github.com/godbus/dbus/v5"
+	"github.com/sirupsen/logrus"
+
+	"telepathy-olpc/internal/bus"
+	"telepathy-olpc/internal/handle"
+	"telepathy-olpc/internal/loop"
+	"telepathy-olpc/internal/tp"
+	"telepathy-olpc/presence"
+	"telepathy-olpc/xmpp"
+	"telepathy-olpc/xmpp/jid"
+	"telepathy-olpc/xmpp/stanza"
+)
+
+// Connection is one requested login, from RequestConnection until it has left
+// the bus.
+type Connection struct {
+	cfg  Config
+	path dbus.ObjectPath
+	bus  *bus.Conn
+	loop *loop.Loop
+	log  *logrus.Entry
+	gone func()
+
+	status   tp.ConnectionStatus
+	ended    bool // nothing new begins any more
+	handles  handle.Set
+	self     uint32 // 0 until CONNECTED
+	session  *xmpp.Session
+	served   []serving
+	requests *requests
+	people   *presence.People
+	presence *presence.SimplePresence
+}
+
+// serving is one optional interface of a Connection.
+type serving struct {
+	bus.Interface
+	// attributes gives what Contacts tells of a contact under this
+	// interface, by full attribute name; nil where it tells nothing.
+	attributes func(contact uint32) map[string]any
+}
+
+// New makes a disconnected Connection and exports it. gone is called once, on
+// an unspecified goroutine, when it has left the bus.
+func New(cfg Config, b *bus.Conn, log *logrus.Entry, gone func()) *Connection {
+	c := &Connection{
+		cfg:    cfg,
+		path:   cfg.Path(),
+		bus:    b,
+		gone:   gone,
+		status: tp.ConnectionStatusDisconnected,
+		log:    log.WithField("conn", cfg.BusName()[len(tp.InterfaceConnection.Name)+1:]),
+	}
+	c.loop = loop.New(loop.Config{OnSlow: c.slow, OnPanic: c.panicked})
+	c.people = presence.NewPeople(c)
+	c.presence = presence.NewSimplePresence(c, c.people)
+	c.requests = newRequests(c)
+	object := bus.Object{Path: c.path, Interfaces: []bus.Interface{c.serveConnection()}}
+	for _, o := range optional {
+		s := o.serve(c)
+		c.served = append(c.served, s)
+		object.Interfaces = append(object.Interfaces, s.Interface)
+	}
+	b.Serve(c.path, c.loop)
+	b.Export(object)
+	go c.loop.Run()
+	return c
+}
+
+// End disconnects as if a client had asked for it.
+func (c *Connection) End() {
+	c.loop.Post("end", func() { c.finish(requested) })
+}
+
+func (c *Connection) serveConnection() bus.Interface {
+	return bus.Interface{
+		Facts: tp.InterfaceConnection,
+		Methods: map[string]func(*bus.Call){
+			"Connect":              c.connect,
+			"Disconnect":           c.disconnect,
+			"GetInterfaces":        func(call *bus.Call) { call.Return(Interfaces()) },
+			"GetProtocol":          func(call *bus.Call) { call.Return(c.cfg.Protocol) },
+			"GetStatus":            func(call *bus.Call) { call.Return(c.status) },
+			"GetSelfHandle":        c.whileConnected(func(call *bus.Call) { call.Return(c.self) }),
+			"RequestHandles":       c.whileConnected(c.requestHandles),
+			"InspectHandles":       c.whileConnected(c.inspectHandles),
+			"HoldHandles":          c.whileConnected(c.holdHandles),
+			"ReleaseHandles":       c.whileConnected(c.holdHandles),
+			"RequestChannel":       c.whileConnected(c.requests.requestChannel),
+			"ListChannels":         c.whileConnected(c.requests.listChannels),
+			"AddClientInterest":    acceptInterest,
+			"RemoveClientInterest": acceptInterest,
+		},
+		Properties: map[string]func() any{
+			"Interfaces":         func() any { return Interfaces() },
+			"SelfHandle":         func() any { return c.self },
+			"SelfID":             func() any { return c.selfID() },
+			"Status":             func() any { return c.status },
+			"HasImmortalHandles": bus.Fixed(true),
+		},
+	}
+}
+
+// acceptInterest takes tokens of any interface: those that no notification
+// here depends on are to be ignored (Connection.AddClientInterest).
+func acceptInterest(call *bus.Call) { call.Return() }
+
+// whileConnected answers Disconnected unless the status is CONNECTED.
+func (c *Connection) whileConnected(serve func(*bus.Call)) func(*bus.Call) {
+	return func(call *bus.Call) {
+		if c.status != tp.ConnectionStatusConnected {
+			call.Fail(tp.Errorf(tp.ErrorDisconnected, "the connection is not connected"))
+			return
+		}
+		serve(call)
+	}
+}
+
+func (c *Connection) selfID() string {
+	self, _ := c.handles.Contacts.ID(c.self)
+	return self.String()
+}
+
+func (c *Connection) connect(call *bus.Call) {
+	if c.ended {
+		call.Fail(tp.Errorf(tp.ErrorDisconnected, "the connection has ended"))
+		return
+	}
+	if c.session == nil {
+		c.setStatus(tp.ConnectionStatusConnecting, tp.ConnectionStatusReasonRequested)
+		c.login()
+	}
+	call.Return()
+}
+
+func (c *Connection) disconnect(call *bus.Call) {
+	c.finish(requested)
+	call.Return()
+}
+
+func (c *Connection) setStatus(s tp.ConnectionStatus, reason tp.ConnectionStatusReason) {
+	c.status = s
+	c.Emit(tp.SignalConnectionStatusChanged, s, reason)
+}
+
+func (c *Connection) login() {
+	cfg := c.cfg.XMPP
+	cfg.Log = c.log
+	c.session = xmpp.NewSession(cfg, c.loop, xmpp.Events{
+		Ready: c.ready,
+		Lost:  func(err error) { c.finish(endingOf(err, c.status)) },
+	})
+	c.session.HandlePresence(c.people.HandlePresence)
+	c.session.Connect()
+}
+
+// ready runs once the server has bound our resource.
+func (c *Connection) ready(full jid.JID) {
+	c.self = c.handles.Contacts.Ensure(full.Bare())
+	c.Emit(tp.SignalConnectionSelfHandleChanged, c.self)
+	c.Emit(tp.SignalConnectionSelfContactChanged, c.self, c.selfID())
+	c.presence.Connected()
+	c.setStatus(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested)
+	c.log.Info("Connected")
+}
+
+// finish tells clients that the Connection is over, says goodbye to the server
+// and leaves the bus. Only the first call has an effect.
+func (c *Connection) finish(e ending) {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	c.requests.closeAll()
+	if e.err != "" {
+		c.Emit(tp.SignalConnectionConnectionError, e.err, e.details())
+		c.log.WithField("error", e.err).WithField("message", e.message).Info("Connection failed")
+	}
+	c.setStatus(tp.ConnectionStatusDisconnected, e.reason)
+	if c.session == nil {
+		c.leave()
+		return
+	}
+	c.session.Close(c.leave)
+}
+
+func (c *Connection) leave() {
+	c.bus.Unexport(c.path)
+	c.bus.ReleaseName(c.cfg.BusName())
+	c.bus.Unserve(c.path)
+	c.loop.Close()
+	c.gone()
+}
+
+// Emit sends a signal of the Connection object.
+func (c *Connection) Emit(s tp.Signal, args ...any) { c.bus.Emit(c.path, s, args...) }
+
+// Send sends a stanza; it is dropped when the session is over.
+func (c *Connection) Send(e *stanza.Element) { c.session.Send(e) }
+
+// IsConnected tells whether the status is CONNECTED.
+func (c *Connection) IsConnected() bool { return c.status == tp.ConnectionStatusConnected }
+
+// FlushSoon has f called when the burst of like events is over.
+func (c *Connection) FlushSoon(f func()) { c.loop.AfterBurst(f) }
+
+// Handles are the Connection's handle spaces.
+func (c *Connection) Handles() *handle.Set { return &c.handles }
+
+// SelfHandle is the own contact handle, 0 before the session is ready.
+func (c *Connection) SelfHandle() uint32 { return c.self }
+
+// Priority is that of the own presence.
+func (c *Connection) Priority() int8 { return c.cfg.Priority }
