@@ -69,23 +69,24 @@ func (c *Connection) Status(s tp.ConnectionStatus, why tp.ConnectionStatusReason
 // the order: ConnectionError, StatusChanged(DISCONNECTED), bus name gone.
 func (c *Connection) Fails(name tp.ErrorName, why tp.ConnectionStatusReason) {
 	c.T.Helper()
-	c.attempt()
+	defer c.attempt().Lift()
 	c.Ends(name, why)
 }
 
 // FailsBecause is Fails where any error will do that goes with the reason.
 func (c *Connection) FailsBecause(why tp.ConnectionStatusReason) {
 	c.T.Helper()
-	c.attempt()
+	defer c.attempt().Lift()
 	c.EndsBecause(why)
 }
 
 // attempt connects what must not get through.
-func (c *Connection) attempt() {
+func (c *Connection) attempt() *Ban {
 	c.T.Helper()
-	c.Forbid(c.Status(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested))
+	connected := c.Forbid(c.Status(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested))
 	c.Call(c.Path, tp.InterfaceConnection, "Connect")
 	c.Expect(c.Status(tp.ConnectionStatusConnecting, tp.ConnectionStatusReasonRequested))
+	return connected
 }
 
 // Ends waits for the connection to end with that error and that reason.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/godbus/dbus/v5"
 
@@ -89,11 +90,19 @@ const maxShown = 3000
 
 // String is the event's line in a transcript.
 func (e *Event) String() string {
-	line := fmt.Sprintf("%8.3f  %-6s %s", e.at.Seconds(), e.Source, e.describe())
+	line := strings.Map(printable, fmt.Sprintf("%8.3f  %-6s %s", e.at.Seconds(), e.Source, e.describe()))
 	if len(line) > maxShown {
 		line = fmt.Sprintf("%s… (%d bytes)", line[:maxShown], len(line))
 	}
 	return line
+}
+
+// printable replaces what a terminal would take for an order.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) || r == '\n' {
+		return r
+	}
+	return unicode.ReplacementChar
 }
 
 func (e *Event) describe() string {
