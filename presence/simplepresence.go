@@ -1,31 +1,12 @@
-// Package presence knows what is known of people: the user and the contacts.
-//
-// Each interface of the Telepathy specification that tells of people has a
-// file of its name here. Everything runs on the loop of the Connection that
-// owns it.
 package presence
 
 import (
 	"strconv"
 
 	"telepathy-olpc/internal/bus"
-	"telepathy-olpc/internal/handle"
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/xmpp/stanza"
 )
-
-// Host is what this package needs of its Connection.
-type Host interface {
-	Emit(s tp.Signal, args ...any)
-	Send(*stanza.Element)
-	IsConnected() bool
-	Handles() *handle.Set
-	SelfHandle() uint32
-	Priority() int8
-	// FlushSoon has f called once, before anything else than a presence is
-	// handled and at the latest when the burst is over.
-	FlushSoon(f func())
-}
 
 // StatusSpec is Simple_Status_Spec, (ubb).
 type StatusSpec struct {
@@ -107,6 +88,7 @@ type SimplePresence struct {
 	people *People
 	own    status // what the user set, before as well as after connecting
 	text   string // with this message
+	extras []func() *stanza.Element
 }
 
 // NewSimplePresence gives the user the status available.
@@ -132,6 +114,30 @@ func (p *SimplePresence) Interface() bus.Interface {
 // Attributes tells the presence of a contact to the Contacts interface.
 func (p *SimplePresence) Attributes(contact uint32) map[string]any {
 	return map[string]any{attributePresence: p.of(contact)}
+}
+
+// Extend has every presence of ours carry what part gives when it is sent,
+// such as capabilities; nil is left out.
+func (p *SimplePresence) Extend(part func() *stanza.Element) {
+	p.extras = append(p.extras, part)
+}
+
+// Resend publishes the own presence again because an extra part has changed.
+// Nobody's status has changed by that.
+func (p *SimplePresence) Resend() {
+	if p.host.IsConnected() {
+		p.host.Send(p.Build())
+	}
+}
+
+// Build makes the own presence as it is to be sent now, to everybody or, with
+// an address added, to a room.
+func (p *SimplePresence) Build() *stanza.Element {
+	e := buildPresence(p.own, p.text, p.host.Priority())
+	for _, part := range p.extras {
+		e = e.With(part())
+	}
+	return e
 }
 
 // Connected publishes the status that was set before and announces it.
@@ -160,7 +166,7 @@ func (p *SimplePresence) setPresence(call *bus.Call) {
 }
 
 func (p *SimplePresence) publish() {
-	p.host.Send(buildPresence(p.own, p.text, p.host.Priority()))
+	p.host.Send(p.Build())
 	self := p.host.SelfHandle()
 	p.host.Emit(tp.SignalConnectionSimplePresencePresencesChanged, map[uint32]simple{self: p.of(self)})
 }

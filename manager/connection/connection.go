@@ -21,8 +21,6 @@ import (
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
-	"telepathy-olpc/xmpp/jid"
-	"telepathy-olpc/xmpp/stanza"
 )
 
 // Connection is one requested login, from RequestConnection until it has left
@@ -38,8 +36,9 @@ type Connection struct {
 	status   tp.ConnectionStatus
 	ended    bool // nothing new begins any more
 	handles  handle.Set
-	self     uint32 // 0 until CONNECTED
-	session  *xmpp.Session
+	self     uint32 // 0 until the session is ready
+	hasPEP   bool
+	session  *xmpp.Session // nil until Connect
 	served   []serving
 	requests *requests
 	people   *presence.People
@@ -157,27 +156,6 @@ func (c *Connection) setStatus(s tp.ConnectionStatus, reason tp.ConnectionStatus
 	c.Emit(tp.SignalConnectionStatusChanged, s, reason)
 }
 
-func (c *Connection) login() {
-	cfg := c.cfg.XMPP
-	cfg.Log = c.log
-	c.session = xmpp.NewSession(cfg, c.loop, xmpp.Events{
-		Ready: c.ready,
-		Lost:  func(err error) { c.finish(endingOf(err, c.status)) },
-	})
-	c.session.HandlePresence(c.people.HandlePresence)
-	c.session.Connect()
-}
-
-// ready runs once the server has bound our resource.
-func (c *Connection) ready(full jid.JID) {
-	c.self = c.handles.Contacts.Ensure(full.Bare())
-	c.Emit(tp.SignalConnectionSelfHandleChanged, c.self)
-	c.Emit(tp.SignalConnectionSelfContactChanged, c.self, c.selfID())
-	c.presence.Connected()
-	c.setStatus(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested)
-	c.log.Info("Connected")
-}
-
 // finish tells clients that the Connection is over, says goodbye to the server
 // and leaves the bus. Only the first call has an effect.
 func (c *Connection) finish(e ending) {
@@ -205,24 +183,3 @@ func (c *Connection) leave() {
 	c.loop.Close()
 	c.gone()
 }
-
-// Emit sends a signal of the Connection object.
-func (c *Connection) Emit(s tp.Signal, args ...any) { c.bus.Emit(c.path, s, args...) }
-
-// Send sends a stanza; it is dropped when the session is over.
-func (c *Connection) Send(e *stanza.Element) { c.session.Send(e) }
-
-// IsConnected tells whether the status is CONNECTED.
-func (c *Connection) IsConnected() bool { return c.status == tp.ConnectionStatusConnected }
-
-// FlushSoon has f called when the burst of like events is over.
-func (c *Connection) FlushSoon(f func()) { c.loop.AfterBurst(f) }
-
-// Handles are the Connection's handle spaces.
-func (c *Connection) Handles() *handle.Set { return &c.handles }
-
-// SelfHandle is the own contact handle, 0 before the session is ready.
-func (c *Connection) SelfHandle() uint32 { return c.self }
-
-// Priority is that of the own presence.
-func (c *Connection) Priority() int8 { return c.cfg.Priority }
