@@ -109,11 +109,12 @@ func (call *Call) Return(v ...any) {
 	if !call.begin() {
 		return
 	}
-	m := call.answer(dbus.TypeMethodReply)
-	err := setBody(m, call.method.OutSignature(), v)
-	if err == nil && !call.silent {
-		err = call.conn.send(m, nil)
+	if call.silent {
+		return
 	}
+	m := call.answer(dbus.TypeMethodReply)
+	m.signature, m.body = call.method.OutSignature(), v
+	err := call.conn.send(m, nil)
 	if err != nil && !errors.Is(err, errClosed) {
 		call.sendError(tp.ErrorDBusFailed, "internal error")
 		call.conn.defect(err, "Reply not sent", call.member)
@@ -153,9 +154,8 @@ func (call *Call) sendError(name tp.ErrorName, text string) {
 		return
 	}
 	m := call.answer(dbus.TypeError)
-	m.Headers[dbus.FieldErrorName] = dbus.MakeVariant(string(name))
-	m.Headers[dbus.FieldSignature] = stringSignature
-	m.Body = []any{sendable(text)}
+	m.errorName = string(name)
+	m.signature, m.body = "s", []any{sendable(text)}
 	err := call.conn.send(m, nil)
 	if err == nil || errors.Is(err, errClosed) {
 		return
@@ -166,50 +166,17 @@ func (call *Call) sendError(name tp.ErrorName, text string) {
 	call.conn.defect(err, "Error not sent", call.member)
 }
 
-var stringSignature = dbus.MakeVariant(dbus.SignatureOf(""))
-
 // sendable makes a text fit for D-Bus, in which a string is UTF-8 without NUL.
 func sendable(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // answer begins a reply to the call.
-func (call *Call) answer(kind dbus.Type) *dbus.Message {
-	m := &dbus.Message{
-		Type:  kind,
-		Flags: dbus.FlagNoReplyExpected,
-		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldReplySerial: dbus.MakeVariant(call.serial),
-		},
+func (call *Call) answer(kind dbus.Type) *outgoing {
+	return &outgoing{
+		kind:        kind,
+		flags:       dbus.FlagNoReplyExpected,
+		dest:        call.sender,
+		replySerial: call.serial,
 	}
-	if call.sender != "" {
-		m.Headers[dbus.FieldDestination] = dbus.MakeVariant(call.sender)
-	}
-	return m
-}
-
-// setBody sets a message's body, if it has the wanted signature.
-func setBody(m *dbus.Message, want string, body []any) error {
-	got, err := signatureOf(body)
-	if err != nil {
-		return err
-	}
-	if got.String() != want {
-		return fmt.Errorf("body has type %q instead of %q", got, want)
-	}
-	if want != "" {
-		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(got)
-		m.Body = body
-	}
-	return nil
-}
-
-// signatureOf is dbus.SignatureOf with an error in place of its panic.
-func signatureOf(body []any) (s dbus.Signature, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("body cannot be sent: %v", v)
-		}
-	}()
-	return dbus.SignatureOf(body...), nil
 }

@@ -192,7 +192,7 @@ func TestEmit_badStrings(t *testing.T) {
 	for _, v := range []any{"ok", "\uFFFE\uFDD0\U0010FFFF" /* noncharacters are allowed */} {
 		f.conn.Emit("/t/book", signal, dbus.MakeVariant(v))
 	}
-	if _, err := f.conn.ask("GetId"); err != nil {
+	if _, err := f.conn.ask("GetId", ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := client.BusObject().Call("org.freedesktop.DBus.GetId", 0).Err; err != nil {

@@ -3,7 +3,6 @@ package bus
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -98,7 +97,7 @@ func (c *Conn) start() error {
 	c.ended.Add(2)
 	go c.read(r)
 	go c.write()
-	reply, err := c.ask("Hello")
+	reply, err := c.ask("Hello", "")
 	if err != nil {
 		c.Close()
 		return err
@@ -252,45 +251,40 @@ func (o *outbox) take(spare []byte) []byte {
 	return buf
 }
 
-// send queues a message. It is encoded here and now, with which godbus also
-// refuses text that is no UTF-8 or has a NUL: libdbus would end the connection
-// of whoever sends such a thing. Reply, if not nil, is called once, on the
-// reader's goroutine.
-func (c *Conn) send(m *dbus.Message, reply func(body []any, err error)) error {
-	err := m.EncodeTo(&entry{&c.out, reply}, binary.LittleEndian)
+// send queues a message. It is encoded here and now, with which text is refused
+// that is no UTF-8 or has a NUL: libdbus would end the connection of whoever
+// sends such a thing. Reply, if not nil, is called once, also after an error;
+// if all is well on the reader's goroutine.
+func (c *Conn) send(m *outgoing, reply func(body []any, err error)) error {
+	err := c.out.put(m, reply)
 	if err != nil && reply != nil {
 		reply(nil, err)
 	}
 	return err
 }
 
-// entry puts one encoded message into the queue; godbus writes it in one piece.
-type entry struct {
-	o     *outbox
-	reply func(body []any, err error)
-}
-
-// serialAt is where a message's serial is. Only godbus' own connection can set it.
-const serialAt = 8
-
-func (e *entry) Write(b []byte) (int, error) {
-	o := e.o
+func (o *outbox) put(m *outgoing, reply func(body []any, err error)) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return 0, errClosed
+		return errClosed
 	}
 	o.serial++
 	if o.serial == 0 {
 		o.serial++ // no message has serial 0
 	}
-	binary.LittleEndian.PutUint32(b[serialAt:], o.serial)
-	if e.reply != nil {
-		o.waiting[o.serial] = e.reply
+	before := len(o.buf)
+	buf, err := m.appendTo(o.buf, o.serial)
+	if err != nil {
+		o.buf = buf[:before]
+		return err
 	}
-	o.buf = append(o.buf, b...)
+	o.buf = buf
+	if reply != nil {
+		o.waiting[o.serial] = reply
+	}
 	o.filled.Signal()
-	return len(b), nil
+	return nil
 }
 
 // defect reports a mistake of ours: a panic in tests, an error in the log otherwise.

@@ -170,7 +170,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("bad name: %v", err)
 	}
 	f.conn.ReleaseName("test.Name")
-	if _, err := f.conn.ask("GetId"); err != nil {
+	if _, err := f.conn.ask("GetId", ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := other.RequestName("test.Name"); err != nil {

@@ -165,18 +165,12 @@ func handleGetMachineID(call *Call) {
 // Emit sends a signal from an object. The arguments belong to the caller again
 // afterwards.
 func (c *Conn) Emit(path dbus.ObjectPath, s tp.Signal, args ...any) {
-	m := &dbus.Message{
-		Type: dbus.TypeSignal,
-		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldPath:      dbus.MakeVariant(path),
-			dbus.FieldInterface: dbus.MakeVariant(s.Interface),
-			dbus.FieldMember:    dbus.MakeVariant(s.Name),
-		},
-	}
-	err := setBody(m, s.Signature, args)
-	if err == nil {
-		err = c.send(m, nil)
-	}
+	err := c.send(&outgoing{
+		kind: dbus.TypeSignal,
+		path: path, iface: s.Interface, member: s.Name,
+		signature: s.Signature,
+		body:      args,
+	}, nil)
 	if err != nil && !errors.Is(err, errClosed) {
 		c.defect(err, "Signal not sent", s.Name)
 	}

@@ -2,7 +2,7 @@
 // are answered in order.
 //
 // Specification: D-Bus 0.43, https://dbus.freedesktop.org/doc/dbus-specification.html.
-// Values, their encoding and decoding are godbus'; the connection is our own.
+// The types of values are godbus'; connection and encoding are our own.
 //
 // Goroutines. A reader takes messages off the socket and makes an event of the
 // loop that serves the path out of each call; a writer empties the queue of

@@ -18,20 +18,20 @@ const (
 // RequestName takes a well-known name, or fails if somebody else has it. It
 // blocks, and so must not be called on a loop.
 func (c *Conn) RequestName(name string) error {
-	reply, err := c.ask("RequestName", name, uint32(dbus.NameFlagDoNotQueue))
+	reply, err := c.ask("RequestName", "su", name, uint32(dbus.NameFlagDoNotQueue))
 	return claimed(name, reply, err)
 }
 
 // ClaimName is [Conn.RequestName] for loops: the bus handles it after what was
 // sent before, and the result comes as an event of l.
 func (c *Conn) ClaimName(name string, l *loop.Loop, done func(error)) {
-	c.call("RequestName", func(reply []any, err error) {
+	c.call("RequestName", "su", func(reply []any, err error) {
 		l.Post("bus name claimed", func() { done(claimed(name, reply, err)) })
 	}, name, uint32(dbus.NameFlagDoNotQueue))
 }
 
 // ReleaseName gives a name back, after what was sent before.
-func (c *Conn) ReleaseName(name string) { c.call("ReleaseName", nil, name) }
+func (c *Conn) ReleaseName(name string) { c.call("ReleaseName", "s", nil, name) }
 
 // claimed reads the answer to RequestName.
 func claimed(name string, reply []any, err error) error {
@@ -50,9 +50,9 @@ func claimed(name string, reply []any, err error) error {
 }
 
 // ask calls a method of the bus and waits for the answer.
-func (c *Conn) ask(member string, args ...any) (reply []any, err error) {
+func (c *Conn) ask(member, signature string, args ...any) (reply []any, err error) {
 	answered := make(chan struct{})
-	c.call(member, func(body []any, e error) {
+	c.call(member, signature, func(body []any, e error) {
 		reply, err = body, e
 		close(answered)
 	}, args...)
@@ -61,22 +61,17 @@ func (c *Conn) ask(member string, args ...any) (reply []any, err error) {
 }
 
 // call calls a method of the bus. Done is called once; without it no answer is asked for.
-func (c *Conn) call(member string, done func(body []any, err error), args ...any) {
-	m := &dbus.Message{
-		Type: dbus.TypeMethodCall,
-		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldDestination: dbus.MakeVariant(driverName),
-			dbus.FieldPath:        dbus.MakeVariant(driverPath),
-			dbus.FieldInterface:   dbus.MakeVariant(driverInterface),
-			dbus.FieldMember:      dbus.MakeVariant(member),
-		},
-		Body: args,
-	}
-	if len(args) > 0 {
-		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(args...))
+func (c *Conn) call(member, signature string, done func(body []any, err error), args ...any) {
+	m := &outgoing{
+		kind:  dbus.TypeMethodCall,
+		dest:  driverName,
+		path:  driverPath,
+		iface: driverInterface, member: member,
+		signature: signature,
+		body:      args,
 	}
 	if done == nil {
-		m.Flags = dbus.FlagNoReplyExpected
+		m.flags = dbus.FlagNoReplyExpected
 	}
 	if err := c.send(m, done); err != nil && done == nil {
 		c.log.WithError(err).WithField("member", member).Debug("Call to the bus not sent")

@@ -1,8 +1,6 @@
 package bus
 
 import (
-	"fmt"
-
 	"github.com/godbus/dbus/v5"
 
 	"telepathy-olpc/internal/tp"
@@ -119,15 +117,11 @@ func (o *Object) property(iface, name string) (*Interface, *tp.Property, error) 
 	return nil, nil, tp.Errorf(tp.ErrorDBusUnknownProperty, "%s has no property %q", o.Path, name)
 }
 
-// get asks the getter and checks the type of what it gives.
+// get asks the getter and makes sure that what it gives can be sent.
 func (i *Interface) get(p *tp.Property) (dbus.Variant, error) {
 	value := i.Properties[p.Name]()
-	signature, err := signatureOf([]any{value})
-	if err != nil {
+	if err := fits(p.Type, value); err != nil {
 		return dbus.Variant{}, err
 	}
-	if signature.String() != p.Type {
-		return dbus.Variant{}, fmt.Errorf("value has type %q instead of %q", signature, p.Type)
-	}
-	return dbus.MakeVariantWithSignature(value, signature), nil
+	return dbus.MakeVariantWithSignature(value, dbus.ParseSignatureMust(p.Type)), nil
 }

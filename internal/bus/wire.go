@@ -112,24 +112,23 @@ func (m *message) parseFixed(b []byte) error {
 // parseFields reads the header's a(yv). Fields we do not know are passed over,
 // as the specification wants, if their type is a basic one.
 func (m *message) parseFields(b []byte) error {
-	f := fieldReader{order: m.order, rest: b}
-	for len(f.rest) > 0 {
-		f.align(8)
-		code, signature := f.byte(), f.signature()
+	d := decoder{order: m.order, rest: b}
+	for len(d.rest) > 0 {
+		d.align(8)
+		code, signature := d.byte(), d.signature()
 		var text string
 		var number uint32
 		switch signature {
 		case "s", "o":
-			text = f.string()
+			text = d.string()
 		case "g":
-			text = f.signature()
+			text = d.signature()
 		case "u":
-			f.align(4)
-			number = f.uint32()
+			number = d.uint32()
 		default:
 			return errHeader
 		}
-		if f.bad {
+		if d.bad {
 			return errHeader
 		}
 		m.setField(dbus.HeaderField(code), text, number)
@@ -154,86 +153,4 @@ func (m *message) setField(code dbus.HeaderField, text string, number uint32) {
 	case dbus.FieldSignature:
 		m.signature = text
 	}
-}
-
-// fieldReader reads marshalled values; bad is set when they end too early.
-type fieldReader struct {
-	order byteOrder
-	rest  []byte
-	pos   int
-	bad   bool
-}
-
-func (f *fieldReader) take(n int) []byte {
-	if n < 0 || n > len(f.rest) {
-		f.bad, f.rest = true, nil
-		return nil
-	}
-	b := f.rest[:n]
-	f.rest = f.rest[n:]
-	f.pos += n
-	return b
-}
-
-func (f *fieldReader) align(n int) { f.take(-f.pos & (n - 1)) }
-
-func (f *fieldReader) byte() byte {
-	if b := f.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (f *fieldReader) uint32() uint32 {
-	if b := f.take(4); b != nil {
-		return f.order.Uint32(b)
-	}
-	return 0
-}
-
-func (f *fieldReader) string() string {
-	f.align(4)
-	return f.text(int(f.uint32()))
-}
-
-func (f *fieldReader) signature() string { return f.text(int(f.byte())) }
-
-// text takes n bytes and the NUL behind them.
-func (f *fieldReader) text(n int) string {
-	s := string(f.take(n))
-	f.take(1)
-	return s
-}
-
-// decodeBody decodes a body with godbus. That decodes whole messages only, so
-// the smallest one that it takes is put around the body: a reply.
-func decodeBody(m *message, body []byte) ([]any, error) {
-	if m.signature == "" {
-		return nil, nil
-	}
-	if len(m.signature) > 255 {
-		return nil, errHeader
-	}
-	mark := byte('l')
-	if m.order == byteOrder(binary.BigEndian) {
-		mark = 'B'
-	}
-	head := make([]byte, 0, 48)
-	head = append(head, mark, byte(dbus.TypeMethodReply), 0, 1)
-	head = m.order.AppendUint32(head, uint32(len(body)))
-	head = m.order.AppendUint32(head, 1)
-	head = m.order.AppendUint32(head, uint32(8+6+len(m.signature)))
-	head = append(head, byte(dbus.FieldReplySerial), 1, 'u', 0)
-	head = m.order.AppendUint32(head, 1)
-	head = append(head, byte(dbus.FieldSignature), 1, 'g', 0, byte(len(m.signature)))
-	head = append(head, m.signature...)
-	head = append(head, 0)
-	for len(head)%8 != 0 {
-		head = append(head, 0)
-	}
-	whole, err := dbus.DecodeMessage(io.MultiReader(bytes.NewReader(head), bytes.NewReader(body)))
-	if err != nil {
-		return nil, err
-	}
-	return whole.Body, nil
 }
