@@ -39,7 +39,7 @@ func (s *Session) watch() {
 		// Servers and NAT routers forget who only listens (RFC 6120 §4.6.1).
 		l.write([]byte(" "))
 	}
-	s.watchTimer = s.loop.After(next, "keepalive", s.watch)
+	s.watchTimer = s.loop.After(min(next, s.cfg.Keepalive), "keepalive", s.watch)
 }
 
 // askForLife sends what the server has to answer.

@@ -276,11 +276,11 @@ var loginSteps = []struct {
 
 // endAfter runs the login's steps up to the one given on one client, then
 // does the last thing, and gives what the session ended with.
-func endAfter(t *testing.T, steps int, last func(*peer)) error {
+func endAfter(t *testing.T, steps int, patience time.Duration, last func(*peer)) error {
 	t.Helper()
 	server := newScripted(t)
 	cfg := server.config()
-	cfg.Register, cfg.RequireEncryption, cfg.LoginTimeout = true, true, 300*time.Millisecond
+	cfg.Register, cfg.RequireEncryption, cfg.LoginTimeout = true, true, patience
 	c := connect(t, cfg)
 	p := server.accept()
 	for _, step := range loginSteps[:steps] {
@@ -293,7 +293,7 @@ func endAfter(t *testing.T, steps int, last func(*peer)) error {
 func TestLogin_cutAtEachStep(t *testing.T) {
 	for i, step := range loginSteps {
 		t.Run(step.name, func(t *testing.T) {
-			err := endAfter(t, i+1, func(p *peer) { p.conn.Close() })
+			err := endAfter(t, i+1, hang, func(p *peer) { p.conn.Close() })
 			if want := ErrLost; !errors.Is(err, want) && !(step.name == "proceed" && errors.Is(err, ErrTLSFailed)) {
 				t.Errorf("got %v, want %v", err, want)
 			}
@@ -306,7 +306,7 @@ func TestLogin_silenceAtEachStep(t *testing.T) {
 		t.Run(step.name, func(t *testing.T) {
 			t.Parallel()
 			// The client does not hang up before its time is over.
-			if err := endAfter(t, i+1, func(p *peer) { io.Copy(io.Discard, p.conn) }); !errors.Is(err, ErrTimeout) {
+			if err := endAfter(t, i+1, 2*time.Second, func(p *peer) { io.Copy(io.Discard, p.conn) }); !errors.Is(err, ErrTimeout) {
 				t.Errorf("got %v, want %v", err, ErrTimeout)
 			}
 		})
@@ -319,7 +319,7 @@ func TestLogin_streamClosedAtEachStep(t *testing.T) {
 			continue
 		}
 		t.Run(step.name, func(t *testing.T) {
-			if err := endAfter(t, i+1, say("</stream:stream>")); !errors.Is(err, ErrStreamClosed) {
+			if err := endAfter(t, i+1, hang, say("</stream:stream>")); !errors.Is(err, ErrStreamClosed) {
 				t.Errorf("got %v, want %v", err, ErrStreamClosed)
 			}
 		})

@@ -103,7 +103,7 @@ func (l *login) negotiate() error {
 	case l.wire.err != nil:
 		return l.wire.err
 	case err != nil:
-		return err
+		return fmt.Errorf("%w: %w", ErrNotXMPP, err)
 	case l.result == nil:
 		return fmt.Errorf("%w: login led nowhere", ErrNotXMPP)
 	}
@@ -257,6 +257,15 @@ func (w *wire) ReadByte() (byte, error) {
 	return c, nil
 }
 
+// Write sends what mellium or one of us has to say before the session is ready.
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	if err != nil {
+		w.fail(readError(err))
+	}
+	return n, err
+}
+
 // admit sees to it that there is something to read: the beginning of a stream.
 func (w *wire) admit() error {
 	if w.err == nil && len(w.fed) == 0 && w.opened {
@@ -322,8 +331,8 @@ func (w *wire) next() (*stanza.Element, error) {
 // ready.
 func (w *wire) exchange(e *stanza.Element) (*stanza.Element, error) {
 	w.trace.sent(e)
-	if _, err := w.Conn.Write(e.AppendXML(nil, stanza.NSClient)); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLost, err)
+	if _, err := w.Write(e.AppendXML(nil, stanza.NSClient)); err != nil {
+		return nil, w.err
 	}
 	return w.next()
 }

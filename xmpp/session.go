@@ -297,20 +297,24 @@ func (s *Session) received(l *link, e *stanza.Element) {
 // handleStanza dispatches a stanza. One whose sender is no address is nobody's,
 // and no handler has to deal with it.
 func (s *Session) handleStanza(e *stanza.Element) {
-	defer s.countHandled()
-	if from := e.Attr("from"); from != "" {
-		if _, err := jid.ParseLenient(from); err != nil {
-			return
-		}
-	}
-	switch e.Local() {
-	case "iq":
+	usable := e.Attr("from") == "" || isAddress(e.Attr("from"))
+	switch local := e.Local(); {
+	case local != "iq" && local != "message" && local != "presence":
+		return // and not counted
+	case !usable:
+	case local == "iq":
 		s.handleIQ(e)
-	case "message":
+	case local == "message":
 		s.offer(s.messageHandlers, e)
-	case "presence":
+	default:
 		s.offer(s.presenceHandlers, e)
 	}
+	s.countHandled()
+}
+
+func isAddress(s string) bool {
+	_, err := jid.ParseLenient(s)
+	return err == nil
 }
 
 func (s *Session) offer(handlers []func(*stanza.Element) bool, e *stanza.Element) {
