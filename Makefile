@@ -2,7 +2,8 @@ GO       ?= go
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 FUZZTIME ?= 30s
-ARGS     ?= # for make run: -server prosody, -stay, -h
+# For make run: -server prosody, -stay, -h.
+ARGS     ?=
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -51,10 +52,16 @@ fuzz: check-go
 		done; \
 	done
 
-install: build
+# After make, so that root needs no Go: make && sudo make install.
+install: | bin/telepathy-olpc
 	install -D -m 755 bin/telepathy-olpc $(DESTDIR)$(PREFIX)/bin/telepathy-olpc
-	$(DATAFILES) -managers $(DESTDIR)$(PREFIX)/share/telepathy/managers \
-		-services $(DESTDIR)$(PREFIX)/share/dbus-1/services -exec $(PREFIX)/bin/telepathy-olpc
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/telepathy/managers data/*.manager
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dbus-1/services data/dbus-services/*.service
+	sed -i 's|^Exec=.*|Exec=$(PREFIX)/bin/telepathy-olpc|' $(DESTDIR)$(PREFIX)/share/dbus-1/services/org.freedesktop.Telepathy.ConnectionManager.gabble.service \
+		$(DESTDIR)$(PREFIX)/share/dbus-1/services/org.freedesktop.Telepathy.ConnectionManager.salut.service
+
+bin/telepathy-olpc:
+	$(MAKE) build
 
 # The laptops: XO-1 and XO-1.5 (i386; the XO-1's processor has no SSE2), XO-1.75 and XO-4 (ARMv7), and 64-bit ARM.
 xo: check-go
