@@ -251,28 +251,10 @@ func (cm *CM) BusNames() []string {
 // StopBus ends the dbus-daemon, as at the end of a desktop session.
 func (cm *CM) StopBus() { cm.daemon.stop() }
 
-// Handle is the handle of a contact on the latest connection.
-func (cm *CM) Handle(id string) uint32 { return cm.handle(tp.HandleTypeContact, id) }
-
-// Room is the handle of a room on the latest connection.
-func (cm *CM) Room(id string) uint32 { return cm.handle(tp.HandleTypeRoom, id) }
-
-func (cm *CM) handle(kind tp.HandleType, id string) uint32 {
-	cm.T.Helper()
-	if len(cm.links) == 0 {
-		cm.T.Fatal("no connection has been requested")
-	}
-	path := cm.links[len(cm.links)-1].Path
-	handles := As[[]uint32](cm.T, cm.Call(path, tp.InterfaceConnection, "RequestHandles", uint32(kind), []string{id}).Arg(0))
-	if len(handles) != 1 {
-		cm.T.Fatalf("RequestHandles of one name gave %v", handles)
-	}
-	return handles[0]
-}
-
 // finish checks what holds for every test and ends what is left.
 func (cm *CM) finish() {
 	t := cm.T
+	cm.queue.liftAll()
 	for _, p := range cm.processes {
 		p.expected.Store(true)
 	}

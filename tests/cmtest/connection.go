@@ -108,6 +108,27 @@ func (c *Connection) EndsBecause(why tp.ConnectionStatusReason) *Event {
 	return broken
 }
 
+// Handle is the handle of a contact.
+func (c *Connection) Handle(id string) uint32 {
+	c.T.Helper()
+	return c.handle(tp.HandleTypeContact, id)
+}
+
+// Room is the handle of a room.
+func (c *Connection) Room(id string) uint32 {
+	c.T.Helper()
+	return c.handle(tp.HandleTypeRoom, id)
+}
+
+func (c *Connection) handle(kind tp.HandleType, id string) uint32 {
+	c.T.Helper()
+	handles := As[[]uint32](c.T, c.Call(c.Path, tp.InterfaceConnection, "RequestHandles", uint32(kind), []string{id}).Arg(0))
+	if len(handles) != 1 {
+		c.T.Fatalf("RequestHandles of one name gave %v", handles)
+	}
+	return handles[0]
+}
+
 // Disconnect asks the connection to end and waits until it has.
 func (c *Connection) Disconnect() {
 	c.T.Helper()

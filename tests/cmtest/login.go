@@ -203,7 +203,6 @@ func (s *Stream) features() string {
 
 // handle does what an element asks for. Unknown ones are left to the test.
 func (s *Stream) handle(el *stanza.Element) error {
-	s.count(el)
 	s.current = el
 	switch el.Space() {
 	case nsTLS:

@@ -94,7 +94,8 @@ func (cm *CM) Goroutines() int {
 	cm.T.Helper()
 	cm.ExpectExitOn(func() { cm.Signal(syscall.SIGQUIT) }, patience)
 	_, dump, _ := strings.Cut(cm.log(), "SIGQUIT: quit")
-	return strings.Count(dump, "\ngoroutine ")
+	all, runtime := strings.Count(dump, "\ngoroutine "), strings.Count(dump, "\ncreated by runtime.")
+	return all - runtime
 }
 
 // checkLog wants no panic and no race in the log.

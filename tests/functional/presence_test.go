@@ -48,9 +48,21 @@ func TestSimplePresence_setOnOneself(t *testing.T) {
 		cm.ExpectUnordered(cmtest.Reply(call), cmtest.Signal(tp.SignalConnectionSimplePresencePresencesChanged).
 			Args(map[uint32]simplePresence{1: {uint32(row.kind), row.status, ""}}))
 	}
+	cm.Sync()
 	cm.Forbid(cmtest.Presence())
 	cm.Refused(tp.ErrorInvalidArgument, cm.Path, tp.InterfaceConnectionSimplePresence, "SetPresence", "levitating", "")
 	cm.Refused(tp.ErrorInvalidArgument, cm.Path, tp.InterfaceConnectionSimplePresence, "SetPresence", "unknown", "")
+	cm.Sync()
+}
+
+// The server gives one's presence back (RFC 6121 §4.2.2): no news to anybody.
+func TestSimplePresence_ownEchoIsNoNews(t *testing.T) {
+	t.Parallel()
+	cm := cmtest.Connect(t)
+	cm.Call(cm.Path, tp.InterfaceConnectionSimplePresence, "SetPresence", "away", "")
+	cm.Expect(cmtest.Signal(tp.SignalConnectionSimplePresencePresencesChanged))
+	cm.Forbid(cmtest.Signal(tp.SignalConnectionSimplePresencePresencesChanged))
+	cm.Call(cm.Path, tp.InterfaceConnectionSimplePresence, "SetPresence", "away", "")
 	cm.Sync()
 }
 

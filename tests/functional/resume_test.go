@@ -32,7 +32,6 @@ func TestResume_brokenLink(t *testing.T) {
 	cm.Forbid(cmtest.Signal(tp.SignalConnectionConnectionError))
 	p.Break()
 	cm.Expect(cmtest.Element(nsSM, "resume"))
-	cm.Expect(cmtest.Element(nsSM, "a"))
 	cm.Sync()
 }
 
