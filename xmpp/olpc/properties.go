@@ -151,8 +151,11 @@ func decode(typ, text string) (any, bool) {
 // decodeBase64 reads base64 with or without padding, also when a writer broke
 // or indented its lines.
 func decodeBase64(s string) ([]byte, error) {
-	if strings.ContainsAny(s, " \t\r\n") {
-		s = strings.Join(strings.Fields(s), "")
-	}
+	s = strings.Map(func(r rune) rune {
+		if r == ' ' || r == '\t' || r == '\r' || r == '\n' {
+			return -1
+		}
+		return r
+	}, s)
 	return base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
 }
