@@ -159,7 +159,7 @@ func newBook(path dbus.ObjectPath) Object {
 		Properties: map[string]func() any{
 			"Title": func() any { return title },
 			"Pages": func() any { return pages },
-			"Index": func() any { return []entryOf{{1, "a"}, {2, "b"}} },
+			"Index": Fixed([]entryOf{{1, "a"}, {2, "b"}}),
 		},
 		Setters: map[string]func(any) error{
 			"Title": func(v any) error {

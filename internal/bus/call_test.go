@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -226,6 +227,40 @@ func TestUnexport_callsQueued(t *testing.T) {
 		t.Error(c.Err)
 	}
 	wantError(t, (<-noted.Done).Err, tp.ErrorDBusUnknownObject)
+}
+
+// Arguments go into the Go types that handlers use.
+func TestCall_args(t *testing.T) {
+	variant := dbus.MakeVariant(entryOf{1, "a"})
+	for _, test := range []struct {
+		name      string
+		body, dst []any
+		want      []any
+	}{
+		{"as decoded",
+			[]any{"a", true, uint32(1), dbus.ObjectPath("/"), variant, []uint32{2}, []string{"b"}, []byte{3}},
+			[]any{new(string), new(bool), new(uint32), new(dbus.ObjectPath), new(dbus.Variant), new([]uint32), new([]string), new([]byte)},
+			[]any{"a", true, uint32(1), dbus.ObjectPath("/"), variant, []uint32{2}, []string{"b"}, []byte{3}}},
+		{"own types",
+			[]any{uint32(2), []any{uint32(3), "c"}, [][]any{{uint32(4), "d"}}, map[uint32]string{5: "e"}},
+			[]any{new(tp.HandleType), new(entryOf), new([]entryOf), new(map[uint32]string)},
+			[]any{tp.HandleTypeRoom, entryOf{3, "c"}, []entryOf{{4, "d"}}, map[uint32]string{5: "e"}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			call := &Call{conn: offline(), body: test.body}
+			if !call.Args(test.dst...) || call.Answered() {
+				t.Fatal("not stored")
+			}
+			for k := range test.dst {
+				got := reflect.ValueOf(test.dst[k]).Elem().Interface()
+				equalArgs(t, []any{got}, []any{test.want[k]})
+			}
+		})
+	}
+	call := &Call{conn: offline(), body: []any{"text"}}
+	if call.Args(new([]entryOf)) || !call.Answered() {
+		t.Error("text became a list, or the call was not answered")
+	}
 }
 
 // Numbers of the specification's enums go as what they are.

@@ -244,6 +244,28 @@ func TestDecodeBody_cutOff(t *testing.T) {
 	}
 }
 
+func TestDecodeBody_malformed(t *testing.T) {
+	for _, test := range []struct{ name, signature, body string }{
+		{"array ends in an element", "au", "\x03\x00\x00\x00abcd"},
+		{"dictionary ends in an entry", "a{sv}", "\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01y\x00\x01"},
+		{"array longer than the body", "au", "\x08\x00\x00\x00abcd"},
+		{"array of four gigabytes", "ay", "\xff\xff\xff\xffabcd"},
+		{"text of four gigabytes", "s", "\xff\xff\xff\xffabcd"},
+		{"truth of three", "b", "\x03\x00\x00\x00"},
+		{"variant without type", "v", "\x00\x00"},
+		{"variant of two types", "v", "\x02yy\x00\x01\x02"},
+		{"variant of an unknown type", "v", "\x01z\x00\x01"},
+		{"signature that is none", "g", "\x01z\x00"},
+		{"more than the types", "y", "ab"},
+		{"unknown type", "z", "a"},
+	} {
+		m := message{order: binary.LittleEndian, signature: test.signature}
+		if args, err := decodeBody(&m, []byte(test.body)); !errors.Is(err, errBody) {
+			t.Errorf("%s: %v, %v", test.name, args, err)
+		}
+	}
+}
+
 func TestParseHeader_malformed(t *testing.T) {
 	good := raw{path: "/t", member: "M"}.bytes(1)
 	for _, test := range []struct {

@@ -26,6 +26,9 @@ type Interface struct {
 	Setters    map[string]func(v any) error // get the value as godbus decodes it, of the facts' type
 }
 
+// Fixed is the getter of a property that never changes.
+func Fixed(v any) func() any { return func() any { return v } }
+
 // Serve makes calls to objects at or below prefix events of l. The longest
 // prefix of a path wins; the empty one means all paths.
 func (c *Conn) Serve(prefix dbus.ObjectPath, l *loop.Loop) {
