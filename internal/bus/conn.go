@@ -140,7 +140,7 @@ func (c *Conn) read(r *bufio.Reader) {
 			c.receive(&m, body)
 		case errors.Is(err, errHeader):
 			c.log.WithField("sender", m.sender).Debug("Message with malformed header dropped")
-		case err == errTooLong:
+		case err == errTooLong: // not wrapped: that is beyond what could be passed over
 			c.refuse(&m, tp.ErrorDBusLimitsExceeded, "message is too long")
 		default:
 			c.lose(err)
@@ -164,6 +164,9 @@ func (c *Conn) receive(m *message, body []byte) {
 		}
 		c.route(newCall(c, m, args))
 	case dbus.TypeMethodReply, dbus.TypeError:
+		if m.sender != driverName {
+			return // nobody else was asked
+		}
 		c.out.mu.Lock()
 		reply := c.out.waiting[m.replySerial]
 		delete(c.out.waiting, m.replySerial)

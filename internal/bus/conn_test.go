@@ -215,9 +215,17 @@ func TestClaimName_order(t *testing.T) {
 	equal(t, got, []string{"Noted", "NameOwnerChanged", "Noted", "NameOwnerChanged"})
 }
 
-// Signals to us, and replies nobody waits for, change nothing.
+// Signals to us, and replies nobody waits for or from others than the bus,
+// change nothing.
 func TestConn_strayMessages(t *testing.T) {
 	f := setUp(t)
+	f.conn.out.mu.Lock()
+	f.conn.out.waiting[4711] = func(_ []any, err error) {
+		if !errors.Is(err, errClosed) {
+			t.Errorf("a stranger's reply was taken: %v", err)
+		}
+	}
+	f.conn.out.mu.Unlock()
 	for _, kind := range []dbus.Type{dbus.TypeMethodReply, dbus.TypeError} {
 		f.client.Send(&dbus.Message{Type: kind, Headers: map[dbus.HeaderField]dbus.Variant{
 			dbus.FieldDestination: dbus.MakeVariant(f.conn.UniqueName()),
