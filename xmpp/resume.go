@@ -40,6 +40,7 @@ func (s *Session) tryAgain(err error) {
 		s.lose(err)
 		return
 	}
+	s.cfg.Log.WithError(err).Debug("Resuming failed, trying again")
 	pause := resumeBackoff << (s.attempts - 1)
 	s.resumeTimer = s.loop.After(min(pause, max(0, time.Until(s.resumeUntil))), "resume again", s.attempt)
 }

@@ -179,6 +179,17 @@ type client struct {
 	t      *testing.T
 	loop   *loop.Loop
 	events chan event
+	logged logged
+}
+
+// logged takes the messages of a log.
+type logged chan string
+
+func (logged) Levels() []logrus.Level { return []logrus.Level{logrus.DebugLevel} }
+
+func (l logged) Fire(e *logrus.Entry) error {
+	l <- e.Message
+	return nil
 }
 
 // event is one call of [Events]: one field is set.
@@ -190,10 +201,11 @@ type event struct {
 
 func newClient(t *testing.T, cfg Config) *client {
 	t.Helper()
-	c := &client{t: t, loop: loop.New(loop.Config{}), events: make(chan event, 10_000)}
+	c := &client{t: t, loop: loop.New(loop.Config{}), events: make(chan event, 10_000), logged: make(logged, 1000)}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	log.SetLevel(logrus.TraceLevel) // what is formatted must not fail
+	log.AddHook(c.logged)
 	cfg.Log = logrus.NewEntry(log)
 	c.Session = NewSession(cfg, c.loop, Events{
 		Ready:  func(self jid.JID) { c.events <- event{ready: self} },
@@ -274,6 +286,21 @@ func (c *client) wantLost(want any) {
 		return
 	}
 	c.t.Fatalf("ended with %v (%[1]T), want %v (%[2]T)", e.lost, want)
+}
+
+// wantLog waits for a message in the log.
+func (c *client) wantLog(message string) {
+	c.t.Helper()
+	for {
+		select {
+		case got := <-c.logged:
+			if got == message {
+				return
+			}
+		case <-time.After(hang):
+			c.t.Fatalf("no %q in the log in %v", message, hang)
+		}
+	}
 }
 
 // wantNothing asserts that nothing was reported up to now; a sync goes before.
