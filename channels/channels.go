@@ -23,12 +23,6 @@ type Class struct {
 	Allowed []string       // further full property names
 }
 
-// Type is one channel type: its classes and how a Connection gets it.
-type Type struct {
-	Classes []Class
-	Serve   func(Host) Server
-}
-
 // Server makes and keeps the channels of one type on one Connection.
 type Server interface {
 	// Request answers through r, at once or later, exactly once. It gets

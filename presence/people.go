@@ -89,6 +89,18 @@ func (p *People) Watch(w Watcher) { p.watchers = append(p.watchers, w) }
 // Find returns the contact with this bare JID, nil when nothing is known.
 func (p *People) Find(bare jid.JID) *Contact { return p.contacts[bare] }
 
+// Online lists the contacts announced as on-line, in the order of their handles.
+func (p *People) Online() []uint32 {
+	handles := []uint32{}
+	for _, c := range p.contacts {
+		if c.seen {
+			handles = append(handles, c.Handle)
+		}
+	}
+	slices.Sort(handles)
+	return handles
+}
+
 // Ensure returns the contact with this bare JID.
 func (p *People) Ensure(bare jid.JID) *Contact {
 	c := p.contacts[bare]

@@ -103,4 +103,10 @@ var optional = []struct {
 	{tp.InterfaceConnectionRequests, (*Connection).serveRequests},
 	{tp.InterfaceConnectionContacts, (*Connection).serveContacts},
 	{tp.InterfaceConnectionSimplePresence, (*Connection).serveSimplePresence},
+	{tp.InterfaceConnectionContactList, func(c *Connection) serving {
+		return serving{c.contactList.Interface(), c.contactList.Attributes}
+	}},
+	{tp.InterfaceConnectionContactGroups, func(c *Connection) serving {
+		return serving{c.groups.Interface(), c.groups.Attributes}
+	}},
 }

@@ -41,8 +41,11 @@ type Connection struct {
 	session  *xmpp.Session // nil until Connect
 	served   []serving
 	requests *requests
-	people   *presence.People
-	presence *presence.SimplePresence
+
+	people      *presence.People
+	presence    *presence.SimplePresence
+	contactList *presence.ContactList
+	groups      *presence.ContactGroups
 }
 
 // serving is one optional interface of a Connection.
@@ -67,6 +70,8 @@ func New(cfg Config, b *bus.Conn, log *logrus.Entry, gone func()) *Connection {
 	c.loop = loop.New(loop.Config{OnSlow: c.slow, OnPanic: c.panicked})
 	c.people = presence.NewPeople(c)
 	c.presence = presence.NewSimplePresence(c, c.people)
+	c.contactList = presence.NewContactList(c, c.people, c.attributes)
+	c.groups = presence.NewContactGroups(c.contactList)
 	c.requests = newRequests(c)
 	object := bus.Object{Path: c.path, Interfaces: []bus.Interface{c.serveConnection()}}
 	for _, o := range optional {

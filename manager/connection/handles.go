@@ -41,6 +41,12 @@ func (c *Connection) ensureHandle(kind tp.HandleType, id string) (uint32, error)
 			return 0, err
 		}
 		return c.handles.Rooms.Ensure(j), nil
+	case tp.HandleTypeList:
+		name, err := parseList(id)
+		if err != nil {
+			return 0, err
+		}
+		return c.handles.Lists.Ensure(name), nil
 	}
 	return 0, tp.Errorf(tp.ErrorNotImplemented, "handles of type %d are not offered", kind)
 }
@@ -94,6 +100,10 @@ func (c *Connection) inspect(kind tp.HandleType, h uint32) (string, error) {
 		id, known = c.handles.Contacts.ID(h)
 	case tp.HandleTypeRoom:
 		id, known = c.handles.Rooms.ID(h)
+	case tp.HandleTypeList:
+		if name, isList := c.handles.Lists.ID(h); isList {
+			return name, nil
+		}
 	default:
 		return "", tp.Errorf(tp.ErrorInvalidArgument, "there are no handles of type %d", kind)
 	}

@@ -12,6 +12,7 @@ import (
 	"telepathy-olpc/xmpp/disco"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/pep"
+	"telepathy-olpc/xmpp/roster"
 	"telepathy-olpc/xmpp/stanza"
 )
 
@@ -27,7 +28,9 @@ func (c *Connection) login() {
 		Ready: c.ready,
 		Lost:  func(err error) { c.finish(endingOf(err, c.status)) },
 	})
+	c.session.HandlePresence(c.contactList.HandlePresence)
 	c.session.HandlePresence(c.people.HandlePresence)
+	c.session.HandleIQ(roster.NS, c.contactList.HandlePush)
 	c.session.Connect()
 }
 
@@ -72,6 +75,7 @@ func (c *Connection) connected() {
 	}
 	c.presence.Connected()
 	c.setStatus(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested)
+	c.contactList.Connected()
 	c.log.Info("Connected")
 }
 

@@ -7,19 +7,25 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"telepathy-olpc/channels"
+	"telepathy-olpc/channels/contactlist"
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
 )
 
 // channelTypes is the table of what can be requested. What is not in it is
 // neither served nor announced.
-var channelTypes = []channels.Type{}
+var channelTypes = []struct {
+	classes []channels.Class
+	serve   func(*Connection) channels.Server
+}{
+	{contactlist.Classes, func(c *Connection) channels.Server { return newLists(c) }},
+}
 
 // ChannelClasses lists the channel classes of every Connection.
 func ChannelClasses() []channels.Class {
 	var all []channels.Class
 	for _, t := range channelTypes {
-		all = append(all, t.Classes...)
+		all = append(all, t.classes...)
 	}
 	return all
 }
@@ -49,7 +55,7 @@ type requests struct {
 func newRequests(c *Connection) *requests {
 	r := &requests{conn: c}
 	for _, t := range channelTypes {
-		r.servers = append(r.servers, t.Serve(c))
+		r.servers = append(r.servers, t.serve(c))
 	}
 	return r
 }
@@ -139,7 +145,7 @@ func (r *requests) target(properties map[string]dbus.Variant) (channels.Target, 
 
 func (r *requests) route(req *channels.Request) {
 	for i, t := range channelTypes {
-		fits, err := req.Match(t.Classes)
+		fits, err := req.Match(t.classes)
 		if err != nil {
 			req.Fail(err)
 			return
