@@ -2,6 +2,7 @@ package cmtest
 
 import (
 	"cmp"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/xml"
 	"fmt"
@@ -194,6 +195,10 @@ func (s *Stream) features() string {
 		}
 		list = append(list, "<mechanisms xmlns='"+nsSASL+"'><mechanism>"+
 			strings.Join(s.script.mechanisms, "</mechanism><mechanism>")+"</mechanism></mechanisms>")
+		if len(s.script.bindings) > 0 {
+			list = append(list, "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='"+
+				strings.Join(s.script.bindings, "'/><channel-binding type='")+"'/></sasl-channel-binding>")
+		}
 		if s.script.registration {
 			list = append(list, "<register xmlns='http://jabber.org/features/iq-register'/>")
 		}
@@ -326,6 +331,11 @@ func (s *Stream) authenticate(mechanism string, data []byte) error {
 	if s.exchange == nil {
 		return s.saslFailure("invalid-mechanism")
 	}
+	s.exchange.offered = slices.ContainsFunc(s.script.mechanisms, isPlus)
+	if isPlus(mechanism) {
+		state := s.conn.(*tls.Conn).ConnectionState()
+		s.exchange.binding, _ = state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
+	}
 	challenge, ok := s.exchange.first(string(data), s.password)
 	if !ok {
 		return s.saslFailure("malformed-request")
@@ -333,6 +343,8 @@ func (s *Stream) authenticate(mechanism string, data []byte) error {
 	s.sayData("challenge", challenge)
 	return nil
 }
+
+func isPlus(mechanism string) bool { return strings.HasSuffix(mechanism, "-PLUS") }
 
 func (s *Stream) respond(data []byte) error {
 	if s.exchange == nil {

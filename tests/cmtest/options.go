@@ -106,6 +106,9 @@ func Mechanisms(names ...string) Option { return func(o *options) { o.script.mec
 // ScramIterations is the work that the server asks for.
 func ScramIterations(n int) Option { return func(o *options) { o.script.iterations = n } }
 
+// ChannelBindings are the types of binding that the server lists, XEP-0440.
+func ChannelBindings(types ...string) Option { return func(o *options) { o.script.bindings = types } }
+
 // Legacy makes the server speak nothing newer than TLS 1.0 with RSA suites, as
 // old school servers do.
 func Legacy(o *options) { o.script.legacy = true }

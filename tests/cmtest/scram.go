@@ -12,10 +12,12 @@ import (
 	"strings"
 )
 
-// scram is the server's side of an exchange, RFC 5802 §5, without channel binding.
+// scram is the server's side of an exchange, RFC 5802 §5.
 type scram struct {
-	hash func() hash.Hash
-	user string
+	hash    func() hash.Hash
+	user    string
+	binding []byte // what a -PLUS mechanism is bound to, RFC 9266; nil for others
+	offered bool   // the server offers -PLUS
 
 	gs2, clientFirst, serverFirst string
 	nonce                         string
@@ -32,7 +34,7 @@ func newScram(mechanism string, iterations int) *scram {
 	hashes := map[string]func() hash.Hash{
 		"SCRAM-SHA-1": sha1.New, "SCRAM-SHA-256": sha256.New, "SCRAM-SHA-512": sha512.New,
 	}
-	h := hashes[mechanism]
+	h := hashes[strings.TrimSuffix(mechanism, "-PLUS")]
 	if h == nil {
 		return nil
 	}
@@ -43,7 +45,7 @@ func newScram(mechanism string, iterations int) *scram {
 // any other and is refused at the end, as servers do.
 func (x *scram) first(message string, password func(string) (string, bool)) (string, bool) {
 	parts := strings.SplitN(message, ",", 3)
-	if len(parts) != 3 || parts[0] != "n" && parts[0] != "y" {
+	if len(parts) != 3 || !x.takesFlag(parts[0]) {
 		return "", false
 	}
 	x.gs2 = parts[0] + "," + parts[1] + ","
@@ -58,12 +60,21 @@ func (x *scram) first(message string, password func(string) (string, bool)) (str
 	return x.serverFirst, attributes["r"] != ""
 }
 
+// takesFlag tells whether the client's idea of channel binding is right. "y" says
+// that it could and we cannot: if we can, somebody on the way has hidden it.
+func (x *scram) takesFlag(flag string) bool {
+	if x.binding != nil {
+		return flag == "p=tls-exporter"
+	}
+	return flag == "n" || flag == "y" && !x.offered
+}
+
 // final checks client-final-message and proves that the server knows the password too.
 func (x *scram) final(message string) (string, bool) {
 	attributes := scramAttributes(message)
 	binding, _ := base64.StdEncoding.DecodeString(attributes["c"])
 	proof, _ := base64.StdEncoding.DecodeString(attributes["p"])
-	if attributes["r"] != x.nonce || string(binding) != x.gs2 || len(proof) != x.hash().Size() || x.salted == nil {
+	if attributes["r"] != x.nonce || string(binding) != x.gs2+string(x.binding) || len(proof) != x.hash().Size() || x.salted == nil {
 		return "", false
 	}
 	withoutProof, _, _ := strings.Cut(message, ",p=")

@@ -20,7 +20,8 @@ type script struct {
 	legacy       bool
 	users        map[string]string
 	mechanisms   []string
-	iterations   int // of SCRAM
+	iterations   int      // of SCRAM
+	bindings     []string // XEP-0440
 	registration bool
 	registerForm string
 	resource     string // "" is what the client wants

@@ -17,6 +17,7 @@ var badCertificates = map[cmtest.CertificateKind]struct {
 	cmtest.SelfSigned:  {tp.ErrorCertSelfSigned, tp.ConnectionStatusReasonCertSelfSigned},
 	cmtest.Untrusted:   {tp.ErrorCertUntrusted, tp.ConnectionStatusReasonCertUntrusted},
 	cmtest.WrongHost:   {tp.ErrorCertHostnameMismatch, tp.ConnectionStatusReasonCertHostnameMismatch},
+	cmtest.WeakKey:     {tp.ErrorCertInsecure, tp.ConnectionStatusReasonCertInsecure},
 	cmtest.ClientOnly:  {tp.ErrorCertInvalid, tp.ConnectionStatusReasonCertOtherError},
 }
 
@@ -50,6 +51,12 @@ func TestCertificate_valid(t *testing.T) {
 			cmtest.Connect(t, cmtest.Strict, cmtest.Encryption(mode))
 		})
 	}
+}
+
+// A name that the user gave is as good as the domain.
+func TestCertificate_forTheServerGiven(t *testing.T) {
+	t.Parallel()
+	cmtest.Connect(t, cmtest.Strict, cmtest.Certificate(cmtest.ServerHost))
 }
 
 func TestCertificate_extraIdentity(t *testing.T) {

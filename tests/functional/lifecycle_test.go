@@ -54,7 +54,6 @@ func TestLife_staysForAConnection(t *testing.T) {
 func TestLife_busGoes(t *testing.T) {
 	t.Parallel()
 	cm := cmtest.Connect(t)
-	cm.Server.Forget()
 	cm.ExpectExitOn(cm.StopBus, idle-time.Second)
 	cm.Expect(cmtest.Presence().Type("unavailable"))
 	cm.Expect(cmtest.StreamClosed())

@@ -31,6 +31,29 @@ func TestLogin_takesTheStrongestMechanism(t *testing.T) {
 	cm.Expect(cmtest.Element(nsSASL, "auth").Attr("mechanism", "SCRAM-SHA-512"))
 }
 
+// A mechanism with -PLUS proves that nobody sits in the middle, if done right: and
+// is not for ejabberd 23.01, which offers it without saying what to bind to.
+func TestLogin_channelBinding(t *testing.T) {
+	offer := cmtest.Mechanisms("SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "PLAIN")
+	for name, row := range map[string]struct {
+		bindings []string
+		want     string
+	}{
+		"listed":             {[]string{"tls-exporter", "tls-unique"}, "SCRAM-SHA-256-PLUS"},
+		"not listed":         {nil, "SCRAM-SHA-256"},
+		"none that we speak": {[]string{"tls-server-end-point-2"}, "SCRAM-SHA-256"},
+	} {
+		for _, mode := range []cmtest.Mode{cmtest.DirectTLS, cmtest.StartTLS} {
+			t.Run(name+" over "+string(mode), func(t *testing.T) {
+				t.Parallel()
+				cm := cmtest.Start(t, offer, cmtest.ChannelBindings(row.bindings...), cmtest.Encryption(mode))
+				cm.Request().Login()
+				cm.Expect(cmtest.Element(nsSASL, "auth").Attr("mechanism", row.want))
+			})
+		}
+	}
+}
+
 func TestLogin_noPasswordInTheClear(t *testing.T) {
 	t.Parallel()
 	cm := cmtest.Start(t, cmtest.Encryption(cmtest.Plain), cmtest.Mechanisms("PLAIN"))

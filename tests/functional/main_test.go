@@ -18,4 +18,7 @@ const (
 	nsRegister = "jabber:iq:register"
 	nsSM       = "urn:xmpp:sm:3"
 	nsPing     = "urn:xmpp:ping"
+	nsStreams  = "http://etherx.jabber.org/streams"
+
+	nsStreamErrors = "urn:ietf:params:xml:ns:xmpp-streams"
 )
