@@ -2,7 +2,6 @@ package connection
 
 import (
 	"errors"
-	"syscall"
 
 	"github.com/godbus/dbus/v5"
 
@@ -33,13 +32,14 @@ func (e ending) details() map[string]dbus.Variant {
 	return d
 }
 
-// Fates of a connection that several causes share.
+// Fates of a connection that several causes share. What may pass by itself is
+// one of the first three: mission-control tries again after these errors only,
+// and not after ConnectionRefused or ServiceBusy, however well these would fit
+// a server that is down or has no time.
 var (
 	fateNetwork = ending{err: tp.ErrorNetworkError, reason: tp.ConnectionStatusReasonNetworkError}
-	fateRefused = ending{err: tp.ErrorConnectionRefused, reason: tp.ConnectionStatusReasonNetworkError}
 	fateFailed  = ending{err: tp.ErrorConnectionFailed, reason: tp.ConnectionStatusReasonNetworkError}
 	fateLost    = ending{err: tp.ErrorConnectionLost, reason: tp.ConnectionStatusReasonNetworkError}
-	fateBusy    = ending{err: tp.ErrorServiceBusy, reason: tp.ConnectionStatusReasonNetworkError}
 
 	fateAuth         = ending{err: tp.ErrorAuthenticationFailed, reason: tp.ConnectionStatusReasonAuthenticationFailed}
 	fateForbidden    = ending{err: tp.ErrorPermissionDenied, reason: tp.ConnectionStatusReasonAuthenticationFailed}
@@ -49,7 +49,6 @@ var (
 	fateAlready      = ending{err: tp.ErrorAlreadyConnected, reason: tp.ConnectionStatusReasonNameInUse}
 	fateNoEncryption = ending{err: tp.ErrorEncryptionNotAvailable, reason: tp.ConnectionStatusReasonEncryptionError}
 	fateEncryption   = ending{err: tp.ErrorEncryptionError, reason: tp.ConnectionStatusReasonEncryptionError}
-	fateConfused     = ending{err: tp.ErrorServiceConfused, reason: tp.ConnectionStatusReasonNetworkError}
 )
 
 // certificateErrors maps what is wrong with a certificate.
@@ -70,7 +69,7 @@ var certificateErrors = map[xmpp.CertificateReason]ending{
 // saslErrors maps the conditions of RFC 6120 §6.5; any other is fateAuth.
 var saslErrors = map[string]ending{
 	"encryption-required":    fateNoEncryption,
-	"temporary-auth-failure": fateBusy,
+	"temporary-auth-failure": fateFailed,
 }
 
 // registerErrors maps the conditions a registration is refused with, XEP-0077
@@ -80,7 +79,7 @@ var registerErrors = map[string]ending{
 	string(stanza.NotAcceptable):      fateForbidden,
 	string(stanza.Forbidden):          fateForbidden,
 	string(stanza.NotAllowed):         fateForbidden,
-	string(stanza.ResourceConstraint): fateBusy, // ejabberd: too many registrations from this address
+	string(stanza.ResourceConstraint): fateFailed, // ejabberd: too many registrations from this address
 }
 
 // streamErrors maps the conditions of RFC 6120 §4.9.3; any other is
@@ -95,7 +94,7 @@ var streamErrors = map[string]ending{
 	"policy-violation":         fateLost,
 	"remote-connection-failed": fateFailed,
 	"reset":                    fateLost,
-	"resource-constraint":      fateBusy,
+	"resource-constraint":      fateFailed,
 	"see-other-host":           fateFailed,
 	"system-shutdown":          fateLost,
 }
@@ -108,8 +107,7 @@ var plainErrors = []struct {
 	{xmpp.ErrRegistrationForm, fateNoRegister},
 	{xmpp.ErrEncryptionRequired, fateNoEncryption},
 	{xmpp.ErrTLSFailed, fateEncryption},
-	{xmpp.ErrNotXMPP, fateConfused},
-	{syscall.ECONNREFUSED, fateRefused},
+	{xmpp.ErrNotXMPP, fateNetwork},
 	{xmpp.ErrTimeout, fateFailed},
 	{xmpp.ErrStreamClosed, fateLost},
 	{xmpp.ErrLost, fateLost},
@@ -133,7 +131,6 @@ func fateOf(err error) ending {
 		register    *xmpp.RegisterError
 		stream      *xmpp.StreamError
 		bind        *xmpp.BindError
-		dns         *xmpp.DNSError
 		dial        *xmpp.DialError
 		limit       *stanza.LimitError
 	)
@@ -149,14 +146,14 @@ func fateOf(err error) ending {
 	case errors.As(err, &bind):
 		return lookUp(bindErrors, bind.Condition, fateFailed)
 	case errors.As(err, &limit):
-		return fateConfused
+		return fateNetwork
 	}
 	for _, p := range plainErrors {
 		if errors.Is(err, p.err) {
 			return p.fate
 		}
 	}
-	if errors.As(err, &dns) || errors.As(err, &dial) {
+	if errors.As(err, &dial) {
 		return fateFailed
 	}
 	return fateNetwork
@@ -165,7 +162,7 @@ func fateOf(err error) ending {
 // bindErrors maps the conditions of RFC 6120 §7.7.2; any other is fateFailed.
 var bindErrors = map[string]ending{
 	string(stanza.Conflict):           fateAlready,
-	string(stanza.ResourceConstraint): fateBusy,
+	string(stanza.ResourceConstraint): fateFailed,
 	string(stanza.NotAllowed):         fateAuth,
 }
 
