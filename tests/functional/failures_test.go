@@ -33,7 +33,7 @@ func TestFailure_authentication(t *testing.T) {
 		"unknown user, PLAIN":     {[]cmtest.Option{cmtest.Users(), cmtest.Mechanisms("PLAIN")}, tp.ErrorAuthenticationFailed, authentication},
 		"account disabled":        {[]cmtest.Option{refusal("account-disabled")}, tp.ErrorAuthenticationFailed, authentication},
 		"condition of the future": {[]cmtest.Option{refusal("blue-moon")}, tp.ErrorAuthenticationFailed, authentication},
-		"server cannot just now":  {[]cmtest.Option{refusal("temporary-auth-failure")}, tp.ErrorServiceBusy, network},
+		"server cannot just now":  {[]cmtest.Option{refusal("temporary-auth-failure")}, tp.ErrorConnectionFailed, network},
 		"no mechanism in common":  {[]cmtest.Option{cmtest.Mechanisms("X-UNKNOWN", "EXTERNAL")}, tp.ErrorAuthenticationFailed, authentication},
 		"no mechanisms at all":    {[]cmtest.Option{cmtest.Mechanisms()}, tp.ErrorAuthenticationFailed, authentication},
 		"server does not know it": {[]cmtest.Option{cmtest.At(cmtest.StepResponse, cmtest.Say("<success xmlns='"+nsSASL+"'>dj1BQUFB</success>"))},
@@ -53,7 +53,7 @@ func TestFailure_serverDown(t *testing.T) {
 	t.Parallel()
 	cm := cmtest.Start(t)
 	cm.Server.Down()
-	cm.Request().Fails(tp.ErrorConnectionRefused, network)
+	cm.Request().Fails(tp.ErrorConnectionFailed, network)
 	cm.Server.Up()
 	cm.Request().Login()
 }
@@ -152,7 +152,7 @@ func TestFailure_streamErrorWhileLoggingIn(t *testing.T) {
 		"host-gone":                {tp.ErrorAuthenticationFailed, authentication},
 		"system-shutdown":          {tp.ErrorConnectionLost, network},
 		"see-other-host":           {tp.ErrorConnectionFailed, network},
-		"resource-constraint":      {tp.ErrorServiceBusy, network},
+		"resource-constraint":      {tp.ErrorConnectionFailed, network},
 		"remote-connection-failed": {tp.ErrorConnectionFailed, network},
 		"undefined-condition":      {tp.ErrorNetworkError, network},
 	} {

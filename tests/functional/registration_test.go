@@ -73,7 +73,7 @@ func TestRegister_refused(t *testing.T) {
 		"a name not allowed":  {refusal("modify", "not-acceptable"), tp.ErrorPermissionDenied, authentication},
 		"not for this client": {refusal("auth", "forbidden"), tp.ErrorPermissionDenied, authentication},
 		"switched off":        {refusal("cancel", "not-allowed"), tp.ErrorPermissionDenied, authentication},
-		"too many at once":    {refusal("wait", "resource-constraint"), tp.ErrorServiceBusy, network},
+		"too many at once":    {refusal("wait", "resource-constraint"), tp.ErrorConnectionFailed, network},
 		"no reason":           {refusal("cancel", "undefined-condition"), tp.ErrorNotAvailable, authentication},
 		"further fields":      {form("<username/><password/><email/>"), tp.ErrorNotAvailable, authentication},
 		"nothing to fill in":  {form(""), tp.ErrorNotAvailable, authentication},
