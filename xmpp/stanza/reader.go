@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"slices"
 	"strings"
@@ -104,6 +105,7 @@ func NewReader(r io.Reader, limits Limits) *Reader {
 		in:       window{src: r, buf: make([]byte, 8<<10)},
 		limits:   limits.withDefaults(),
 		bindings: slices.Clone(streamBindings),
+		known:    interned{seed: maphash.MakeSeed()},
 	}
 }
 

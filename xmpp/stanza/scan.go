@@ -2,7 +2,9 @@ package stanza
 
 import (
 	"bytes"
+	"hash/maphash"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -69,7 +71,7 @@ func (w *window) next() byte {
 
 // rest gives what can be read without asking the source, within the limit.
 func (w *window) rest() []byte {
-	return w.buf[w.pos:min(w.end, w.limit-w.before)]
+	return w.buf[w.pos:max(w.pos, min(w.end, w.limit-w.before))]
 }
 
 // next takes one byte that must be there.
@@ -136,14 +138,61 @@ func (r *Reader) skipSpace() bool {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
+// span returns the bytes up to the first one in stop, and whether any was
+// beyond ASCII. They are good until the next read.
+func (r *Reader) span(stop *byteSet) (b []byte, plain bool) {
+	b, plain = r.run(stop)
+	if len(b) < len(r.in.rest()) {
+		r.in.pos += len(b)
+		return b, plain
+	}
+	whole := r.scratch[:0] // the window ends before the span does
+	for r.peek() != 0 {
+		more, ascii := r.run(stop)
+		whole = append(whole, more...)
+		r.in.pos += len(more)
+		plain = plain && ascii
+		if len(r.in.rest()) > 0 {
+			break
+		}
+	}
+	r.scratch = keep(whole)
+	return whole, plain
+}
+
+// run is the part of a span that lies in the window. Nothing is taken.
+func (r *Reader) run(stop *byteSet) (b []byte, plain bool) {
+	rest := r.in.rest()
+	var bits byte
+	n := 0
+	for n < len(rest) && !stop[rest[n]] {
+		bits |= rest[n]
+		n++
+	}
+	return rest[:n], bits < utf8.RuneSelf
+}
+
+// byteSet is a set of bytes.
+type byteSet [256]bool
+
+func newByteSet(contains func(c byte) bool) *byteSet {
+	var s byteSet
+	for i := range s {
+		s[i] = contains(byte(i))
+	}
+	return &s
+}
+
+// The bytes at which a name, a text or an attribute's value takes a decision.
+var (
+	endsName = newByteSet(func(c byte) bool { return !isNameByte(c) })
+	endsText = newByteSet(func(c byte) bool { return c < ' ' && c != '\t' && c != '\n' || c == '<' || c == '&' })
+	endsAttr = newByteSet(func(c byte) bool { return c < ' ' || c == '<' || c == '&' || c == '"' || c == '\'' })
+)
+
 // name reads a qualified name, XML 1.0 §2.3 and Namespaces in XML §4.
 func (r *Reader) name() string {
-	b := r.scratch[:0]
-	for c := r.peek(); isNameByte(c); c = r.peek() {
-		b = append(b, c)
-		r.in.pos++
-	}
-	r.scratch = keep(b)
+	b, _ := r.span(endsName)
 	if r.err == nil && !isQName(b) {
 		r.badName(b)
 	}
@@ -210,49 +259,51 @@ func (r *Reader) attrValue() string {
 	if r.err == nil && quote != '"' && quote != '\'' {
 		r.syntax(notWellFormed, "attribute without quotes")
 	}
-	b, plain := r.scratch[:0], true
-	for r.err == nil {
-		c := r.next()
-		if c == quote {
-			break
-		}
-		switch {
+	b, plain := r.span(endsAttr)
+	if r.peek() != quote {
+		b, plain = r.specialValue(b, plain, quote)
+	}
+	r.expect(quote)
+	if !plain {
+		r.checkChars(b)
+	}
+	return r.known.get(b)
+}
+
+// specialValue reads the rest of a value that is not all plain characters, up
+// to the quote.
+func (r *Reader) specialValue(begin []byte, plain bool, quote byte) ([]byte, bool) {
+	b := slices.Clone(begin)
+	for r.peek() != quote && r.err == nil {
+		switch c := r.next(); {
 		case c == '&':
 			b = r.reference(b)
-		case c == '<':
+		case c == '<' || c < ' ' && !isSpace(c):
 			r.syntax(notWellFormed, "attribute holds %q", c)
 		case c == '\r' && r.peek() == '\n':
 			// the line feed that follows stands for both
 		case isSpace(c):
 			b = append(b, ' ')
 		default:
-			plain = plain && c >= ' ' && c < utf8.RuneSelf
 			b = append(b, c)
 		}
+		more, ascii := r.run(endsAttr)
+		b = append(b, more...)
+		r.in.pos += len(more)
+		plain = plain && ascii
 	}
-	if !plain {
-		r.checkChars(b)
-	}
-	r.scratch = keep(b)
-	return r.known.get(b)
+	return b, plain
 }
 
 // text appends character data up to the next "<", which it takes.
 func (r *Reader) text(b []byte) []byte {
 	from, plain := len(b), true
-	for r.err == nil {
-		if r.peek() == 0 {
-			break
-		}
-		rest := r.in.rest()
-		n := 0
-		for n < len(rest) && !endsRun[rest[n]] {
-			plain = plain && rest[n] < utf8.RuneSelf
-			n++
-		}
-		b = append(b, rest[:n]...)
-		r.in.pos += n
-		if n == len(rest) {
+	for r.peek() != 0 {
+		more, ascii := r.run(endsText)
+		b = append(b, more...)
+		r.in.pos += len(more)
+		plain = plain && ascii
+		if len(r.in.rest()) == 0 {
 			continue
 		}
 		switch c := r.next(); {
@@ -271,15 +322,6 @@ func (r *Reader) text(b []byte) []byte {
 	}
 	return b
 }
-
-// endsRun marks the bytes that text must look at.
-var endsRun = func() (t [256]bool) {
-	for c := range byte(' ') {
-		t[c] = c != '\t' && c != '\n'
-	}
-	t['<'], t['&'] = true, true
-	return t
-}()
 
 // cdata appends a CDATA section from behind its "<!" on.
 func (r *Reader) cdata(b []byte) []byte {
@@ -391,7 +433,10 @@ func (r *Reader) declaration() {
 // interned keeps short texts that were met of late, so that names, namespaces
 // and addresses that come again and again take memory once. It is of fixed
 // size: a new text takes the place of another.
-type interned [512]string
+type interned struct {
+	seed  maphash.Seed
+	slots [512]string
+}
 
 // get returns b as a string.
 func (t *interned) get(b []byte) string {
@@ -402,11 +447,7 @@ func (t *interned) get(b []byte) string {
 	if len(b) > longest {
 		return string(b)
 	}
-	hash := uint32(2166136261) // FNV-1a
-	for _, c := range b {
-		hash = (hash ^ uint32(c)) * 16777619
-	}
-	slot := &t[hash%uint32(len(t))]
+	slot := &t.slots[maphash.Bytes(t.seed, b)%uint64(len(t.slots))]
 	if *slot != string(b) {
 		*slot = string(b)
 	}
