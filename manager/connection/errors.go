@@ -2,6 +2,8 @@ package connection
 
 import (
 	"errors"
+	"io"
+	"syscall"
 
 	"github.com/godbus/dbus/v5"
 
@@ -99,13 +101,16 @@ var streamErrors = map[string]ending{
 	"system-shutdown":          fateLost,
 }
 
-// plainErrors maps the errors that carry no condition, most specific first.
+// plainErrors maps the errors that carry no condition, most specific first. A
+// handshake that was cut says nothing about encryption.
 var plainErrors = []struct {
 	err  error
 	fate ending
 }{
 	{xmpp.ErrRegistrationForm, fateNoRegister},
 	{xmpp.ErrEncryptionRequired, fateNoEncryption},
+	{io.EOF, fateFailed},
+	{syscall.ECONNRESET, fateFailed},
 	{xmpp.ErrTLSFailed, fateEncryption},
 	{xmpp.ErrNotXMPP, fateNetwork},
 	{xmpp.ErrTimeout, fateFailed},

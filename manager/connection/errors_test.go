@@ -3,6 +3,7 @@ package connection
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,6 +38,7 @@ func TestEndingOf(t *testing.T) {
 		{"resource refused", &xmpp.BindError{Condition: "conflict"}, connecting, tp.ErrorAlreadyConnected, tp.ConnectionStatusReasonNameInUse},
 		{"expired certificate", fmt.Errorf("tls: %w", &xmpp.CertificateError{Reason: xmpp.CertificateExpired}), connecting, tp.ErrorCertExpired, tp.ConnectionStatusReasonCertExpired},
 		{"no encryption", xmpp.ErrEncryptionRequired, connecting, tp.ErrorEncryptionNotAvailable, tp.ConnectionStatusReasonEncryptionError},
+		{"handshake cut", fmt.Errorf("%w: %w", xmpp.ErrTLSFailed, io.EOF), connecting, tp.ErrorConnectionFailed, tp.ConnectionStatusReasonNetworkError},
 		{"handshake failed", fmt.Errorf("%w: bad record", xmpp.ErrTLSFailed), connecting, tp.ErrorEncryptionError, tp.ConnectionStatusReasonEncryptionError},
 		{"refused", &xmpp.DialError{Address: "h:1", Err: syscall.ECONNREFUSED}, connecting, tp.ErrorConnectionFailed, tp.ConnectionStatusReasonNetworkError},
 		{"unreachable", &xmpp.DialError{Address: "h:1", Err: syscall.EHOSTUNREACH}, connecting, tp.ErrorConnectionFailed, tp.ConnectionStatusReasonNetworkError},

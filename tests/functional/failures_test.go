@@ -66,7 +66,7 @@ func TestFailure_noSuchServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cm := cmtest.Start(t)
-			cm.Request(options...).Fails(tp.ErrorConnectionFailed, network)
+			cm.Request(options...).Fails(tp.ErrorNetworkError, network)
 			cm.Request().Login()
 		})
 	}
