@@ -49,7 +49,7 @@ func (s *Session) tryAgain(err error) {
 // the same next time.
 func isPassing(err error) bool {
 	return err != errExpired && (errors.Is(err, ErrLost) || errors.Is(err, ErrTimeout) || errors.Is(err, ErrStreamClosed) ||
-		errors.As(err, new(*DialError)) || errors.As(err, new(*DNSError)))
+		errors.Is(err, ErrTLSFailed) || errors.As(err, new(*DialError)) || errors.As(err, new(*DNSError)))
 }
 
 // resumed goes on where the old link was lost: what the server has not got is
