@@ -31,7 +31,7 @@ type Config struct {
 	IgnoreTLSErrors   bool // any certificate, and old protocol versions
 
 	Keepalive    time.Duration // silence after which the server is asked for a sign of life; 0 is the default, below 0 never
-	DeadAfter    time.Duration // silence after that question until the link counts as lost; 0 is the default
+	DeadAfter    time.Duration // silence after that question, or output not taken, until the link counts as lost; 0 and less is the default
 	LoginTimeout time.Duration // whole way from Connect to Ready; 0 is the default
 
 	Limits stanza.Limits // of one stanza received; zero fields have defaults
@@ -44,7 +44,7 @@ type Config struct {
 // withDefaults fills in what was left open.
 func (c Config) withDefaults() Config {
 	c.Keepalive = cmp.Or(c.Keepalive, defaultKeepalive)
-	c.DeadAfter = cmp.Or(c.DeadAfter, defaultDeadAfter)
+	c.DeadAfter = cmp.Or(max(c.DeadAfter, 0), defaultDeadAfter)
 	c.LoginTimeout = cmp.Or(c.LoginTimeout, defaultLoginTimeout)
 	if c.Log == nil {
 		silent := logrus.New()

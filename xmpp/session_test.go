@@ -310,7 +310,7 @@ func TestKeepalive_asks(t *testing.T) {
 		c.wantNothing()
 	})
 	t.Run("off", func(t *testing.T) {
-		c, p := loggedIn(t, func(cfg *Config) { cfg.Keepalive = -1 })
+		c, p := loggedIn(t, func(cfg *Config) { cfg.Keepalive, cfg.DeadAfter = -1, -1 })
 		p.sync()
 		c.on(func() {
 			if c.watchTimer != nil {
