@@ -16,10 +16,11 @@ DATAFILES = $(GO) run ./internal/datafiles
 
 build: check-go
 	$(BUILD) -o bin/telepathy-olpc $(PROGRAM)
-	$(DATAFILES) -managers data -services data/dbus-services -exec $(PREFIX)/bin/telepathy-olpc
+	$(DATAFILES)
 
 generate: check-go
 	$(GO) generate ./...
+	$(DATAFILES)
 
 # Two children, one school: a live story on throwaway buses and a throwaway server.
 run: deps-run build
@@ -36,9 +37,9 @@ lint: check-go
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-SUMS = find . -name '*_gen.go' -exec sha256sum {} + | sort
+SUMS = find . \( -name '*_gen.go' -o -path './data/*' -type f \) -exec sha256sum {} + | sort
 check-generated: check-go
-	@before=$$($(SUMS)); $(GO) generate ./... && test "$$before" = "$$($(SUMS))" || \
+	@before=$$($(SUMS)); $(GO) generate ./... && $(DATAFILES) && test "$$before" = "$$($(SUMS))" || \
 		{ echo "Generated files differed from their sources; they are right now, commit them."; exit 1; }
 
 bench: check-go
@@ -57,8 +58,8 @@ install: | bin/telepathy-olpc
 	install -D -m 755 bin/telepathy-olpc $(DESTDIR)$(PREFIX)/bin/telepathy-olpc
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/telepathy/managers data/*.manager
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dbus-1/services data/dbus-services/*.service
-	sed -i 's|^Exec=.*|Exec=$(PREFIX)/bin/telepathy-olpc|' $(DESTDIR)$(PREFIX)/share/dbus-1/services/org.freedesktop.Telepathy.ConnectionManager.gabble.service \
-		$(DESTDIR)$(PREFIX)/share/dbus-1/services/org.freedesktop.Telepathy.ConnectionManager.salut.service
+	sed -i 's|^Exec=.*|Exec=$(PREFIX)/bin/telepathy-olpc|' \
+		$(addprefix $(DESTDIR)$(PREFIX)/share/dbus-1/services/,$(notdir $(wildcard data/dbus-services/*.service)))
 
 bin/telepathy-olpc:
 	$(MAKE) build
@@ -70,7 +71,7 @@ xo: check-go
 	GOARCH=arm64 $(BUILD) -o bin/xo/telepathy-olpc-arm64 $(PROGRAM)
 
 clean:
-	rm -rf bin data/*.manager data/dbus-services/*.service
+	rm -rf bin
 
 check-go:
 	@scripts/check-go $(GO)
