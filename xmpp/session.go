@@ -142,11 +142,11 @@ func (s *Session) Send(e *stanza.Element) {
 
 // Close says goodbye: unavailable presence, end of stream, and at most two
 // seconds for the server to do the same. Then, when the connection and its
-// goroutines are gone, done runs. Close may be called in any state, and more
-// than once.
+// goroutines are gone, done runs; if they are gone already, within Close. Close
+// may be called in any state, and more than once.
 func (s *Session) Close(done func()) {
 	if s.phase == over {
-		s.loop.Post("session closed", done)
+		done()
 		return
 	}
 	s.onClosed = append(s.onClosed, done)
@@ -163,8 +163,7 @@ func (s *Session) Close(done func()) {
 		s.phase = closing
 		s.cancel()
 	default: // nothing was begun, or nothing is under way between two attempts
-		s.phase = closing
-		s.loop.Post("session closed", s.finish)
+		s.finish()
 	}
 }
 
@@ -224,12 +223,26 @@ func (s *Session) connection(ctx context.Context, old *resumption) {
 		l.abandon()
 	}
 	err = l.read(func(e *stanza.Element, cost int) bool {
-		return s.loop.Post("stanza", func() {
+		return s.loop.Post(label(e), func() {
 			defer l.room.give(cost)
 			s.received(l, e)
 		})
 	})
 	s.loop.Post("link down", func() { s.linkDown(l, err) })
+}
+
+// label names the event of an element: each kind of stanza has its own, so that
+// [loop.Loop.AfterBurst] sees where a burst of presences ends.
+func label(e *stanza.Element) string {
+	switch e.Local() {
+	case "presence":
+		return "presence"
+	case "message":
+		return "message"
+	case "iq":
+		return "iq"
+	}
+	return "stream element"
 }
 
 func (s *Session) loginFailed(err error) {
