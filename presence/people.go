@@ -135,7 +135,12 @@ func (p *People) available(from jid.JID, e *stanza.Element) {
 	c := p.Ensure(from.Bare())
 	r := parseResource(e)
 	r.name = from.Resource()
-	c.put(r)
+	for _, crowded := range c.put(r) {
+		if crowded == r.name {
+			return
+		}
+		p.left(c, crowded)
+	}
 	for _, w := range p.watchers {
 		if w.Presence != nil {
 			w.Presence(c, from, e)
@@ -154,13 +159,17 @@ func (p *People) unavailable(from jid.JID) {
 	gone = slices.DeleteFunc(gone, func(r resource) bool { return !from.IsBare() && r.name != from.Resource() })
 	for _, r := range gone {
 		c.drop(r.name)
-		for _, w := range p.watchers {
-			if w.Left != nil {
-				w.Left(c, c.JID.WithResource(r.name))
-			}
-		}
+		p.left(c, r.name)
 	}
 	p.touch(c)
+}
+
+func (p *People) left(c *Contact, resource string) {
+	for _, w := range p.watchers {
+		if w.Left != nil {
+			w.Left(c, c.JID.WithResource(resource))
+		}
+	}
 }
 
 // failed takes a presence error: where the contact's server can't be reached,
@@ -198,8 +207,9 @@ func clip(text string) string {
 }
 
 // put adds or replaces a device and keeps the best first: highest priority,
-// then most available, then latest.
-func (c *Contact) put(r resource) {
+// then most available, then latest. It names the device for which there is no
+// room any more, which can be the new one.
+func (c *Contact) put(r resource) (crowded []string) {
 	c.drop(r.name)
 	at := slices.IndexFunc(c.resources, func(o resource) bool {
 		if r.priority != o.priority {
@@ -213,8 +223,10 @@ func (c *Contact) put(r resource) {
 	r.name = strings.Clone(r.name)
 	c.resources = slices.Insert(c.resources, at, r)
 	if len(c.resources) > maxResources {
+		crowded = []string{c.resources[maxResources].name}
 		c.resources = c.resources[:maxResources]
 	}
+	return crowded
 }
 
 func (c *Contact) drop(name string) {
