@@ -158,7 +158,7 @@ func (s realServer) testResume(t *testing.T) {
 
 func (s realServer) testSilence(t *testing.T) {
 	cfg, proxy := s.through(t, "flora")
-	cfg.Keepalive, cfg.DeadAfter = 300*time.Millisecond, 300*time.Millisecond
+	cfg.Keepalive, cfg.DeadAfter = 300*time.Millisecond, 2*time.Second
 	c := connect(t, cfg)
 	c.awaitReady()
 	c.sync()

@@ -5,28 +5,37 @@ import (
 	"time"
 )
 
-const (
-	// resumeWindow is how long after its loss a session may come back. The
-	// user sees contacts meanwhile who may be gone.
-	resumeWindow = 30 * time.Second
-	// resumeAttempts bounds the tries in that time.
-	resumeAttempts = 6
-	// resumeBackoff is the pause after the first failure; it doubles.
-	resumeBackoff = time.Second
-)
+// resumeBackoff is the pause after the first attempt that failed; it doubles.
+const resumeBackoff = 500 * time.Millisecond
+
+// resumeWindow is how long after its loss a session may come back: as long
+// again as a silent link is trusted, because the user sees people meanwhile who
+// may be gone, but not for minutes, and no longer than the server keeps the
+// session.
+func (s *Session) resumeWindow() time.Duration {
+	const longest = defaultKeepalive + defaultDeadAfter
+	window := longest
+	if s.cfg.Keepalive > 0 {
+		window = min(longest, s.cfg.Keepalive+s.cfg.DeadAfter)
+	}
+	if s.sm.kept > 0 {
+		window = min(window, s.sm.kept)
+	}
+	return window
+}
 
 // resume begins to replace a lost link, XEP-0198 §5. Nobody outside notices
 // unless it fails.
 func (s *Session) resume(lostBy error) {
 	s.cfg.Log.WithError(lostBy).Debug("Link lost, resuming the session")
 	s.phase, s.lostBy, s.attempts = resuming, lostBy, 0
-	s.resumeUntil = time.Now().Add(s.sm.window)
+	s.resumeUntil = time.Now().Add(s.resumeWindow())
 	s.attempt()
 }
 
 func (s *Session) attempt() {
 	left := time.Until(s.resumeUntil)
-	if left <= 0 || s.attempts == resumeAttempts || !s.sm.resumable() {
+	if left <= 0 || !s.sm.resumable() {
 		s.lose(s.lostBy)
 		return
 	}

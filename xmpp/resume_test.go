@@ -169,7 +169,7 @@ func TestResume_serverNotThereAtOnce(t *testing.T) {
 func TestResume_silentLink(t *testing.T) {
 	server := newScripted(t)
 	cfg := server.config()
-	cfg.Keepalive, cfg.DeadAfter = 50*time.Millisecond, 100*time.Millisecond
+	cfg.Keepalive, cfg.DeadAfter = 50*time.Millisecond, 2*time.Second
 	c := connect(t, cfg)
 	p := server.accept()
 	p.logIn(offerSM)

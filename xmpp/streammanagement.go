@@ -27,11 +27,11 @@ const (
 
 // management is the state of XEP-0198 in one session. It lives on the loop.
 type management struct {
-	enabled  bool   // the server counts what we send, or has not said that it does not
-	counting bool   // we count what the server sends
-	tracking bool   // unacked is complete
-	id       string // to resume with; "" if that is not possible
-	window   time.Duration
+	enabled  bool          // the server counts what we send, or has not said that it does not
+	counting bool          // we count what the server sends
+	tracking bool          // unacked is complete
+	id       string        // to resume with; "" if that is not possible
+	kept     time.Duration // how long the server keeps a lost session; 0 if it does not say
 
 	handled uint32 // stanzas of the server that we have handled
 	acked   uint32 // stanzas of ours that the server has handled
@@ -103,12 +103,12 @@ func (m *management) handleEnabled(e *stanza.Element) {
 	if m.counting || !m.enabled {
 		return // not asked for
 	}
-	m.counting, m.window = true, resumeWindow
+	m.counting = true
 	if resume := e.Attr("resume"); resume == "true" || resume == "1" {
 		m.id = e.Attr("id")
 	}
-	if seconds, err := strconv.ParseUint(e.Attr("max"), 10, 16); err == nil && seconds > 0 {
-		m.window = min(m.window, time.Duration(seconds)*time.Second)
+	if seconds, err := strconv.ParseUint(e.Attr("max"), 10, 31); err == nil {
+		m.kept = time.Duration(seconds) * time.Second
 	}
 	if m.id == "" {
 		m.forget()
