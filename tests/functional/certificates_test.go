@@ -80,6 +80,7 @@ func TestCertificate_legacyServer(t *testing.T) {
 
 func TestCertificate_noTLSBehindThePort(t *testing.T) {
 	t.Parallel()
-	cm := cmtest.Start(t, cmtest.Encryption(cmtest.Plain), cmtest.Param("old-ssl", true))
+	cm := cmtest.Start(t, cmtest.At(cmtest.StepConnect, cmtest.Last("<?xml version='1.0'?><stream:stream "+
+		"xmlns='jabber:client' xmlns:stream='"+nsStreams+"' from='school.test' version='1.0'>"+cmtest.StreamErrorXML("not-well-formed", ""))))
 	cm.Request().Fails(tp.ErrorEncryptionError, tp.ConnectionStatusReasonEncryptionError)
 }
