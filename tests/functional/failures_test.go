@@ -108,22 +108,16 @@ func TestFailure_closedAtEachStep(t *testing.T) {
 func TestFailure_silentAtEachStep(t *testing.T) {
 	t.Parallel()
 	cm := cmtest.Start(t, login()...)
-	var waiting []*cmtest.Connection
+	var ends []cmtest.Matcher
 	for _, step := range cmtest.LoginSteps {
 		server := cm.NewServer(append(login(), cmtest.At(step, cmtest.Silence))...)
-		c := cm.Request(cmtest.To(server), cmtest.Param("resource", string(step)), cmtest.Param("keepalive-interval", uint32(2)))
+		c := cm.Request(cmtest.To(server), cmtest.Param("resource", string(step)), quick)
 		cm.Call(c.Path, tp.InterfaceConnection, "Connect")
-		waiting = append(waiting, c)
+		ends = append(ends, cmtest.Signal(tp.SignalConnectionConnectionError).At(c.Path).Args(string(tp.ErrorConnectionFailed)),
+			c.Status(tp.ConnectionStatusDisconnected, network), cmtest.NameGone(c.Name))
 	}
 	cm.Request().Login()
-	for i, step := range cmtest.LoginSteps {
-		cm.Note("silent at: %s", step)
-		c := waiting[i]
-		cm.ExpectUnordered(
-			cmtest.Signal(tp.SignalConnectionConnectionError).At(c.Path).Args(string(tp.ErrorConnectionFailed)),
-			c.Status(tp.ConnectionStatusDisconnected, network),
-		)
-	}
+	cm.ExpectUnordered(ends...)
 }
 
 func TestFailure_disconnectAtEachStep(t *testing.T) {
