@@ -174,6 +174,25 @@ func TestClose_serverTakesNothing(t *testing.T) {
 	c.wantNothing()
 }
 
+func TestSession_ignoredStreamErrorIsTheEnd(t *testing.T) {
+	c, p := loggedIn(t, nil)
+	fill(c)
+	go func() { // takes a little now and then, for ever
+		for b := make([]byte, 1<<10); ; time.Sleep(50 * time.Millisecond) {
+			if _, err := p.conn.Read(b); err != nil {
+				return
+			}
+		}
+	}()
+	start := time.Now()
+	p.send("<stream:error><reset xmlns='" + nsStreams + "'/></stream:error>")
+	c.wantLost(new(*StreamError))
+	if took := time.Since(start); took > goodbyeTimeout+defaultDeadAfter+5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	p.conn.Close()
+}
+
 // fill has more sent than a socket's buffers take, to a peer that reads nothing.
 func fill(c *client) {
 	c.on(func() {

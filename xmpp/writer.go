@@ -32,9 +32,10 @@ type outbox struct {
 	mu        sync.Mutex
 	filled    sync.Cond // any of the below changed
 	buf       []byte
-	finished  bool // takes no more; run ends when all is written
-	hangUp    bool // then the connection is ended
-	abandoned bool // run ends at once
+	finished  bool      // takes no more; run ends when all is written
+	hangUp    bool      // then the connection is ended
+	abandoned bool      // run ends at once
+	last      time.Time // with hangUp: when patience ends
 }
 
 func (o *outbox) init(stall time.Duration) {
@@ -67,7 +68,9 @@ func (o *outbox) finish(last []byte, hangUp bool) {
 		o.buf = append(o.buf, last...)
 	}
 	o.finished = true
-	o.hangUp = o.hangUp || hangUp
+	if hangUp && !o.hangUp {
+		o.hangUp, o.last = true, time.Now().Add(goodbyeTimeout)
+	}
 	o.filled.Signal()
 }
 
@@ -116,7 +119,7 @@ func (o *outbox) next(spare []byte) (b []byte, more bool) {
 func (o *outbox) write(conn net.Conn, b []byte) error {
 	for len(b) > 0 {
 		n := min(len(b), writeChunk)
-		conn.SetWriteDeadline(time.Now().Add(o.patience()))
+		conn.SetWriteDeadline(o.deadline())
 		if _, err := conn.Write(b[:n]); err != nil {
 			return err
 		}
@@ -126,12 +129,12 @@ func (o *outbox) write(conn net.Conn, b []byte) error {
 	return nil
 }
 
-// patience is how long the network may take nothing: less when this is the end.
-func (o *outbox) patience() time.Duration {
+// deadline is until when the network may take nothing, or, at the end, not all.
+func (o *outbox) deadline() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.hangUp {
-		return min(o.stall, goodbyeTimeout)
+		return o.last
 	}
-	return o.stall
+	return time.Now().Add(o.stall)
 }
