@@ -1,5 +1,5 @@
 // Package contactlist serves Channel.Type.ContactList, the lists of contacts
-// of older Telepathy clients: "subscribe", "publish" and "stored".
+// of older Telepathy clients: "subscribe", "publish", "stored" and "deny".
 //
 // Sugar knows no other way to its buddies, and it needs one departure from the
 // specification: it learns that somebody has come back from MembersChanged
@@ -22,18 +22,19 @@ const (
 	Subscribe = "subscribe"
 	Publish   = "publish"
 	Stored    = "stored"
+	Deny      = "deny"
 )
 
 // Names lists all of them.
-var Names = []string{Subscribe, Publish, Stored}
+var Names = []string{Subscribe, Publish, Stored, Deny}
 
 // Source is what the lists are filled from and changed with.
 type Source interface {
 	// ListMembers are the contacts now on a list, and those who wait:
 	// local ones for the user's consent, remote ones for theirs.
 	ListMembers(list string) channels.Change
-	// AddToList and RemoveFromList do what that means to the roster and
-	// answer the call.
+	// AddToList and RemoveFromList do what that means to the roster, or to
+	// the block list, and answer the call.
 	AddToList(call *bus.Call, list string, contacts []uint32, message string)
 	RemoveFromList(call *bus.Call, list string, contacts []uint32, message string)
 }
@@ -109,4 +110,5 @@ var flags = map[string]tp.ChannelGroupFlags{
 	Subscribe: tp.ChannelGroupFlagsCanAdd | tp.ChannelGroupFlagsCanRemove | tp.ChannelGroupFlagsCanRescind | tp.ChannelGroupFlagsMessageAdd,
 	Publish:   tp.ChannelGroupFlagsCanAdd | tp.ChannelGroupFlagsCanRemove,
 	Stored:    tp.ChannelGroupFlagsCanAdd | tp.ChannelGroupFlagsCanRemove,
+	Deny:      tp.ChannelGroupFlagsCanAdd | tp.ChannelGroupFlagsCanRemove,
 }

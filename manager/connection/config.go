@@ -109,4 +109,7 @@ var optional = []struct {
 	{tp.InterfaceConnectionContactGroups, func(c *Connection) serving {
 		return serving{c.groups.Interface(), c.groups.Attributes}
 	}},
+	{tp.InterfaceConnectionContactBlocking, func(c *Connection) serving {
+		return serving{c.blocking.Interface(), c.blocking.Attributes}
+	}},
 }

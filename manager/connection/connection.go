@@ -21,6 +21,7 @@ import (
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
+	"telepathy-olpc/xmpp/disco"
 )
 
 // Connection is one requested login, from RequestConnection until it has left
@@ -38,6 +39,7 @@ type Connection struct {
 	handles  handle.Set
 	self     uint32 // 0 until the session is ready
 	hasPEP   bool
+	server   *disco.Info // what the server tells of itself; nil if it told nothing
 	session  *xmpp.Session // nil until Connect
 	served   []serving
 	requests *requests
@@ -46,6 +48,7 @@ type Connection struct {
 	presence    *presence.SimplePresence
 	contactList *presence.ContactList
 	groups      *presence.ContactGroups
+	blocking    *presence.ContactBlocking
 }
 
 // serving is one optional interface of a Connection.
@@ -72,6 +75,7 @@ func New(cfg Config, b *bus.Conn, log *logrus.Entry, gone func()) *Connection {
 	c.presence = presence.NewSimplePresence(c, c.people)
 	c.contactList = presence.NewContactList(c, c.people, c.attributes)
 	c.groups = presence.NewContactGroups(c.contactList)
+	c.blocking = presence.NewContactBlocking(c, c.presence, c.contactList)
 	c.requests = newRequests(c)
 	object := bus.Object{Path: c.path, Interfaces: []bus.Interface{c.serveConnection()}}
 	for _, o := range optional {

@@ -21,6 +21,7 @@ func newLists(c *Connection) *lists {
 	l.Lists = contactlist.New(c, l)
 	c.people.Watch(presence.Watcher{Flush: l.flushed})
 	c.contactList.Watch(l.changed)
+	c.blocking.Watch(l.blocked)
 	return l
 }
 
@@ -35,6 +36,8 @@ func (l *lists) ListMembers(list string) channels.Change {
 		c.Added, c.LocalPending = l.conn.contactList.Published()
 	case contactlist.Stored:
 		c.Added = l.conn.contactList.Stored()
+	case contactlist.Deny:
+		c.Added = l.conn.blocking.Blocked()
 	}
 	return c
 }
@@ -76,6 +79,11 @@ func (l *lists) changed(changes []presence.ListChange) {
 	l.Changed(contactlist.Publish, publish)
 }
 
+// blocked keeps "deny" in step with the block list.
+func (l *lists) blocked(blocked, unblocked []uint32) {
+	l.Changed(contactlist.Deny, channels.Change{Added: blocked, Removed: unblocked})
+}
+
 // AddToList does what adding to each list means to the roster.
 func (l *lists) AddToList(call *bus.Call, list string, contacts []uint32, message string) {
 	switch list {
@@ -85,6 +93,8 @@ func (l *lists) AddToList(call *bus.Call, list string, contacts []uint32, messag
 		l.conn.contactList.Authorize(call, contacts)
 	case contactlist.Stored:
 		l.conn.contactList.Store(call, contacts)
+	case contactlist.Deny:
+		l.conn.blocking.Block(call, contacts)
 	}
 }
 
@@ -97,6 +107,8 @@ func (l *lists) RemoveFromList(call *bus.Call, list string, contacts []uint32, _
 		l.conn.contactList.Unpublish(call, contacts)
 	case contactlist.Stored:
 		l.conn.contactList.Remove(call, contacts)
+	case contactlist.Deny:
+		l.conn.blocking.Unblock(call, contacts)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"telepathy-olpc/internal/loop"
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/xmpp"
+	"telepathy-olpc/xmpp/blocking"
 	"telepathy-olpc/xmpp/disco"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/pep"
@@ -31,6 +32,8 @@ func (c *Connection) login() {
 	c.session.HandlePresence(c.contactList.HandlePresence)
 	c.session.HandlePresence(c.people.HandlePresence)
 	c.session.HandleIQ(roster.NS, c.contactList.HandlePush)
+	c.session.HandleIQ(blocking.NS, c.blocking.HandlePush)
+	c.session.HandleIQ(blocking.NSPrivacy, c.blocking.HandlePush)
 	c.session.Connect()
 }
 
@@ -58,6 +61,9 @@ func (c *Connection) ready(full jid.JID) {
 				c.log.WithError(err).WithField("entity", entity).Debug("No answer to discovery")
 			} else {
 				c.hasPEP = c.hasPEP || pep.Supported(info)
+				if entity == server {
+					c.server = info
+				}
 			}
 			if waiting--; waiting == 0 {
 				overdue.Stop()
@@ -76,6 +82,7 @@ func (c *Connection) connected() {
 	c.presence.Connected()
 	c.setStatus(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested)
 	c.contactList.Connected()
+	c.blocking.Connected(c.server)
 	c.log.Info("Connected")
 }
 
