@@ -39,7 +39,7 @@ type Connection struct {
 	handles  handle.Set
 	self     uint32 // 0 until the session is ready
 	hasPEP   bool
-	server   *disco.Info // what the server tells of itself; nil if it told nothing
+	server   *disco.Info   // what the server tells of itself; nil if it told nothing
 	session  *xmpp.Session // nil until Connect
 	served   []serving
 	requests *requests
