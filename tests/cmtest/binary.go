@@ -29,6 +29,15 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// Binary is the path of the connection manager that a CM runs, for other
+// harnesses that share it.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	must(t, err)
+	return path
+}
+
 // buildDir is what [Main] removes.
 var buildDir string
 

@@ -10,6 +10,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"telepathy-olpc/internal/tp"
+	"telepathy-olpc/tests/wire"
 )
 
 // CM is a running connection manager with its bus and its XMPP server.
@@ -45,8 +46,7 @@ func Start(t testing.TB, opts ...Option) *CM {
 // Prepare runs a bus and a server; nothing is activated yet.
 func Prepare(t testing.TB, opts ...Option) *CM {
 	t.Helper()
-	binary, err := build()
-	must(t, err)
+	binary := Binary(t)
 	cm := &CM{T: t, queue: newQueue(), options: defaults()}
 	for _, o := range opts {
 		o(&cm.options)
@@ -58,8 +58,8 @@ func Prepare(t testing.TB, opts ...Option) *CM {
 	cm.monitor = startMonitor(t, cm.daemon.address, cm.control.Names()[0], cm.queue)
 	cm.client = connect(t, cm.daemon.address)
 	cm.authority = authority
-	cm.Server = cm.addServer(cm.options.script)
 	t.Cleanup(cm.finish)
+	cm.Server = cm.addServer(cm.options.script)
 	return cm
 }
 
@@ -71,6 +71,15 @@ func (cm *CM) NewServer(opts ...Option) *Server {
 		option(&o)
 	}
 	return cm.addServer(o.script)
+}
+
+// Wire puts a proxy before [CM.Server]; a connection goes through it when its
+// parameter port says so.
+func (cm *CM) Wire() *wire.Proxy {
+	cm.T.Helper()
+	p := wire.Start(cm.T, cm.Server.Address())
+	cm.T.Cleanup(cm.queue.liftAll) // the end of the proxy is no breach
+	return p
 }
 
 func (cm *CM) addServer(s script) *Server {
@@ -267,6 +276,7 @@ func (cm *CM) finish() {
 	}
 	log := cm.log()
 	for _, server := range cm.servers {
+		server.close()
 		checkSecrets(t, log, server.Secrets())
 	}
 	checkLog(t, log)

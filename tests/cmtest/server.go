@@ -59,7 +59,6 @@ func newServer(t testing.TB, q *queue, a *authority, s script) *Server {
 	srv := &Server{t: t, queue: q, authority: a, sessions: make(map[string]*session)}
 	srv.setScript(s)
 	srv.listen(0)
-	t.Cleanup(srv.close)
 	return srv
 }
 

@@ -52,7 +52,9 @@ func serve(t *testing.T, opts ...Option) *Server {
 	for _, option := range opts {
 		option(&o)
 	}
-	return newServer(t, newQueue(), newAuthority(t), o.script)
+	srv := newServer(t, newQueue(), newAuthority(t), o.script)
+	t.Cleanup(srv.close)
+	return srv
 }
 
 func TestServer_login(t *testing.T) {

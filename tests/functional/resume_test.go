@@ -14,7 +14,7 @@ import (
 func throughWire(t *testing.T, opts ...cmtest.Option) (*cmtest.Connection, *wire.Proxy) {
 	t.Helper()
 	cm := cmtest.Start(t, opts...)
-	p := wire.Start(t, cm.Server.Address())
+	p := cm.Wire()
 	c := cm.Request(cmtest.Param("port", uint32(p.Port)))
 	c.Login()
 	cm.Sync()
