@@ -29,15 +29,15 @@ func TestAliasing_precedence(t *testing.T) {
 	r.called(bob, "Bob P.")
 	r.nickEvent("bob@school.test", "Bob E.")
 	r.called(bob, "Bob E.")
-	r.heard("AliasesChanged[{2 Robert Example}]", "AliasesChanged[{2 Rob}]", "AliasesChanged[{2 Bobby}]",
-		"AliasesChanged[{2 Bob P.}]", "AliasesChanged[{2 Bob E.}]")
+	r.heard("AliasesChanged [{2 Robert Example}]", "AliasesChanged [{2 Rob}]", "AliasesChanged [{2 Bobby}]",
+		"AliasesChanged [{2 Bob P.}]", "AliasesChanged [{2 Bob E.}]")
 
 	// Presence does not take back what the node says; the node does.
 	r.people.HandlePresence(namesParse(t, "<presence from='bob@school.test/x'><nick xmlns='"+pep.NodeNick+"'>Bob P.</nick></presence>"))
 	r.called(bob, "Bob E.")
 	r.nickEvent("bob@school.test", "")
 	r.called(bob, "Bobby")
-	r.heard("AliasesChanged[{2 Bobby}]")
+	r.heard("AliasesChanged [{2 Bobby}]")
 }
 
 func TestAliasing_occupantIsCalledByResource(t *testing.T) {
@@ -88,7 +88,7 @@ func TestAliasing_rosterNamesTogether(t *testing.T) {
 	}
 	r.told = nil
 	r.push(namesItem("c7@school.test", "Ada"), namesItem("c8@school.test", "Bob"), namesItem("c9@school.test", "Child 9"))
-	r.heard("AliasesChanged[{9 Ada} {10 Bob}]")
+	r.heard("AliasesChanged [{9 Ada} {10 Bob}]")
 }
 
 // A stale name in ejabberd's shared roster hides neither a nick nor its change.
@@ -101,7 +101,7 @@ func TestAliasing_changedNickIsSeenOverRosterName(t *testing.T) {
 	r.nickEvent("bob@school.test", "Robert")
 	r.push(namesItem("bob@school.test", "Bob"))
 	r.called(bob, "Robert")
-	r.heard("AliasesChanged[{2 Bob}]", "AliasesChanged[{2 Robert}]")
+	r.heard("AliasesChanged [{2 Bob}]", "AliasesChanged [{2 Robert}]")
 }
 
 func TestAliasing_eventWithoutPayloadIsAskedFor(t *testing.T) {
@@ -110,7 +110,7 @@ func TestAliasing_eventWithoutPayloadIsAskedFor(t *testing.T) {
 		r.events.HandleMessage(namesParse(t, "<message from='bob@school.test'><event xmlns='"+pep.NSEvent+"'><items node='"+pep.NodeNick+"'>"+item+"</items></event></message>"))
 		r.answer(pep.NodeNick, namesNick("Robert"))
 	}
-	r.heard("AliasesChanged[{2 Robert}]")
+	r.heard("AliasesChanged [{2 Robert}]")
 }
 
 // A nick may come before anything else of its owner; strangers can't fill the
@@ -139,22 +139,22 @@ func TestAliasing_nameForContact(t *testing.T) {
 	q := r.next("jabber:iq:roster", "name='Dad'", "jid='bob@home.test'")
 	r.push("<item jid='bob@home.test' name='Dad' subscription='none'/>")
 	q.answer(nil, nil)
-	r.heard("AliasesChanged[{2 Dad}]")
+	r.heard("AliasesChanged [{2 Dad}]")
 
 	// The user's word is not drowned by the contact's, unless another client
 	// of the user's says something else.
 	r.nickEvent("bob@home.test", "Robert")
 	r.called(bob, "Dad")
 	r.push("<item jid='bob@home.test' name='Daddy' subscription='none'/>")
-	r.heard("AliasesChanged[{2 Daddy}]")
+	r.heard("AliasesChanged [{2 Daddy}]")
 	r.push("<item jid='bob@home.test' subscription='none'/>")
-	r.heard("AliasesChanged[{2 Robert}]")
+	r.heard("AliasesChanged [{2 Robert}]")
 
 	// The answer may come before the push.
 	r.aliasing.set(map[uint32]string{bob: "Papa"}, done)
 	r.next("name='Papa'").answer(nil, nil)
 	r.push("<item jid='bob@home.test' name='Papa' subscription='none'/>")
-	r.heard("AliasesChanged[{2 Papa}]")
+	r.heard("AliasesChanged [{2 Papa}]")
 	if len(results) != 2 || results[0] != nil || results[1] != nil {
 		t.Errorf("answers: %v", results)
 	}

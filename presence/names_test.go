@@ -46,7 +46,7 @@ var _ Host = (*namesHost)(nil)
 
 func (h *namesHost) Emit(s tp.Signal, args ...any) {
 	if s.Interface != tp.InterfaceConnectionContactList.Name && s.Interface != tp.InterfaceConnectionSimplePresence.Name {
-		h.told = append(h.told, fmt.Sprint(append([]any{s.Name}, args...)...))
+		h.told = append(h.told, strings.TrimSuffix(fmt.Sprintln(append([]any{s.Name}, args...)...), "\n"))
 	}
 }
 func (h *namesHost) Send(e *stanza.Element) { h.sent = append(h.sent, e) }

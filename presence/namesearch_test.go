@@ -59,7 +59,7 @@ func TestAliasing_prepareIsBounded(t *testing.T) {
 	r.called(bob, "bob@far.test")
 	r.answer(pep.NodeNick, namesNick("Bob"))
 	r.wantCalls(calls, 1, "late answer")
-	r.heard("AliasesChanged[{2 Bob}]")
+	r.heard("AliasesChanged [{2 Bob}]")
 }
 
 // An event ends the wait before the answer.
@@ -117,7 +117,7 @@ func TestAliasing_prepareAgainAfterAbsence(t *testing.T) {
 	calls := r.prepare(2)
 	r.answer(pep.NodeNick, namesNick("Robert"))
 	r.wantCalls(calls, 1, "asked again")
-	r.heard("AliasesChanged[{2 Robert}]")
+	r.heard("AliasesChanged [{2 Robert}]")
 }
 
 func TestAliasing_prepareWithoutPEP(t *testing.T) {

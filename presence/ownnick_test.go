@@ -50,7 +50,7 @@ func TestAliasing_ownNick(t *testing.T) {
 	}
 	r.nickEvent("ada@school.test", "Ada") // our own echo is no news
 	publish.answer(nil, nil)
-	r.heard("AliasesChanged[{1 Ada}]")
+	r.heard("AliasesChanged [{1 Ada}]")
 	results.want(0)
 
 	r.answer(namesGetCard, "<vCard xmlns='vcard-temp'><FN>Ada L.</FN><NICKNAME>Old</NICKNAME><X-LOST xmlns='other'>?</X-LOST><NOTE>2b</NOTE></vCard>")
@@ -71,7 +71,7 @@ func TestAliasing_ownNickWithoutVCard(t *testing.T) {
 	r.setSelf("Ada", results)
 	r.refuse(namesGetCard, stanza.ItemNotFound)
 	r.next(namesSetCard, "<NICKNAME>Ada</NICKNAME>").answer(nil, nil)
-	r.heard("AliasesChanged[{1 Ada}]")
+	r.heard("AliasesChanged [{1 Ada}]")
 	r.next(namesPublish).answer(nil, nil)
 	results.want(1)
 	r.heard()
@@ -85,7 +85,7 @@ func TestAliasing_ownNickHalf(t *testing.T) {
 	r.answer(namesGetCard, "<vCard xmlns='vcard-temp'/>")
 	r.next(namesSetCard).answer(nil, nil)
 	results.want(1)
-	r.heard("AliasesChanged[{1 Ada}]")
+	r.heard("AliasesChanged [{1 Ada}]")
 	r.unasked()
 
 	r, results = newNamesRig(t), &namesResults{t: t}
@@ -93,7 +93,7 @@ func TestAliasing_ownNickHalf(t *testing.T) {
 	r.next(namesPublish).answer(nil, nil)
 	r.refuse(namesGetCard, stanza.ServiceUnavailable)
 	results.want(1)
-	r.heard("AliasesChanged[{1 Ada}]")
+	r.heard("AliasesChanged [{1 Ada}]")
 
 	r, results = newNamesRig(t), &namesResults{t: t}
 	r.setSelf("Ada", results)
@@ -101,7 +101,7 @@ func TestAliasing_ownNickHalf(t *testing.T) {
 	r.answer(namesGetCard, "<vCard xmlns='vcard-temp'/>")
 	r.next(namesSetCard).answer(nil, nil)
 	results.want(1)
-	r.heard("AliasesChanged[{1 Ada}]")
+	r.heard("AliasesChanged [{1 Ada}]")
 }
 
 func TestAliasing_ownNickNotStored(t *testing.T) {
@@ -137,7 +137,7 @@ func TestAliasing_ownNickTwice(t *testing.T) {
 	r.answer(namesGetCard, "<vCard xmlns='vcard-temp'/>")
 	r.next(namesSetCard, "<NICKNAME>Grace</NICKNAME>").answer(nil, nil)
 	results.want(2)
-	r.heard("AliasesChanged[{1 Grace}]")
+	r.heard("AliasesChanged [{1 Grace}]")
 	r.called(1, "Grace")
 	r.unasked()
 }
@@ -155,7 +155,7 @@ func TestAliasing_ownNickChangedWhileWriting(t *testing.T) {
 	r.answer(namesGetCard, "<vCard xmlns='vcard-temp'><NICKNAME>Ada</NICKNAME></vCard>")
 	r.next(namesSetCard, "<NICKNAME>Grace</NICKNAME>").answer(nil, nil)
 	results.want(2)
-	r.heard("AliasesChanged[{1 Grace}]")
+	r.heard("AliasesChanged [{1 Grace}]")
 }
 
 // When the last change comes to nothing, the one before counts.
@@ -176,28 +176,28 @@ func TestAliasing_ownNickLastFails(t *testing.T) {
 	if len(errs) != 2 || errs[0] != nil || errs[1] == nil {
 		t.Errorf("answers %v", errs)
 	}
-	r.heard("AliasesChanged[{1 Ada}]")
+	r.heard("AliasesChanged [{1 Ada}]")
 }
 
 // Success is announced also when the name is the same, as it is at each login.
 func TestAliasing_ownNickAgain(t *testing.T) {
 	r, results := newNamesRig(t), &namesResults{t: t}
 	r.nickEvent("ada@school.test", "Ada") // what the server kept
-	r.heard("AliasesChanged[{1 Ada}]")
+	r.heard("AliasesChanged [{1 Ada}]")
 	r.setSelf("Ada", results)
 	r.next(namesPublish).answer(nil, nil)
-	r.heard("AliasesChanged[{1 Ada}]")
+	r.heard("AliasesChanged [{1 Ada}]")
 	r.answer(namesGetCard, "<vCard xmlns='vcard-temp'><NICKNAME>Ada</NICKNAME></vCard>")
 	results.want(1)
 	r.heard()
 
 	// and another client of the user's is heard
 	r.nickEvent("ada@school.test", "Grace")
-	r.heard("AliasesChanged[{1 Grace}]")
+	r.heard("AliasesChanged [{1 Grace}]")
 	r.setSelf("", results)
 	r.next(namesPublish).answer(nil, nil)
 	r.answer(namesGetCard, "<vCard xmlns='vcard-temp'><NICKNAME>Ada</NICKNAME></vCard>")
 	r.next(namesSetCard).answer(nil, nil)
 	results.want(2)
-	r.heard("AliasesChanged[{1 ada@school.test}]")
+	r.heard("AliasesChanged [{1 ada@school.test}]")
 }
