@@ -60,12 +60,13 @@ func (s *Stream) run() {
 	s.mu.Unlock()
 	s.conn.Close()
 	text := ""
-	if err != nil && err != io.EOF && err != errOver && !errors.Is(err, net.ErrClosed) {
+	if err != io.EOF && err != errOver && !errors.Is(err, net.ErrClosed) {
 		text = err.Error()
 	}
 	s.emit(KindGone, text)
 }
 
+// serve handles the stream until it ends, and gives the reason.
 func (s *Stream) serve() error {
 	if err := s.do(StepConnect, func() error { return nil }); err != nil {
 		return err
@@ -93,9 +94,6 @@ func (s *Stream) serve() error {
 		}
 	}
 }
-
-// errClosed is the client's </stream:stream>.
-var errClosed = fmt.Errorf("stream closed: %w", errOver)
 
 // read returns the next child of the stream. It is read with encoding/xml, not
 // with the product's own parser, so that what the product writes is checked by
