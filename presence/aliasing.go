@@ -48,7 +48,7 @@ type Aliasing struct {
 	addressed map[uint32]bool   // who was told of by address, for want of a name
 	online    int               // contacts
 	own       ownNick
-	search    search
+	near, far search // on the own server, and elsewhere
 }
 
 // names are what is known of a contact besides the name in the roster.

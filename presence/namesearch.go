@@ -12,8 +12,8 @@ import (
 const (
 	// maxSearch is how long a call, or the news of who is there, waits.
 	maxSearch = 5 * time.Second
-	// maxSearching bounds what is asked at once. Servers that never answer
-	// hold a place for maxSearch only.
+	// maxSearching bounds what is asked at once, in each of two queues.
+	// Servers that never answer hold a place for maxSearch only.
 	maxSearching = 100
 	// maxSearches bounds those that wait: strangers may come in any number.
 	maxSearches = 5000
@@ -23,7 +23,8 @@ const (
 	fewOnline = 250
 )
 
-// search is the queue of contacts whose name is sought.
+// search is a queue of contacts whose name is sought. There is one for those of
+// the own server, who do not wait for others to answer.
 type search struct {
 	queue    []uint32
 	underWay int
@@ -55,7 +56,7 @@ func (a *Aliasing) Prepare(contacts []uint32, then func()) {
 				continue
 			}
 		}
-		if named && who.Domain() != a.host.Self().Domain() {
+		if named && a.searchFor(contact) == &a.far {
 			a.seek(contact, nil)
 			continue
 		}
@@ -82,19 +83,26 @@ func (a *Aliasing) seek(contact uint32, done func()) {
 	if n.seeking {
 		return
 	}
-	if len(a.search.queue) == maxSearches {
+	s := a.searchFor(contact)
+	if len(s.queue) == maxSearches {
 		a.settle(contact)
 		return
 	}
 	n.seeking, n.sought = true, true
-	a.search.queue = append(a.search.queue, contact)
-	a.nextSearch()
+	s.queue = append(s.queue, contact)
+	a.nextSearch(s)
+}
+
+func (a *Aliasing) searchFor(contact uint32) *search {
+	if who, _ := a.host.Handles().Contacts.ID(contact); who.Domain() == a.host.Self().Domain() {
+		return &a.near
+	}
+	return &a.far
 }
 
 // nextSearch begins as many searches as may be under way. One may end within
 // its own beginning.
-func (a *Aliasing) nextSearch() {
-	s := &a.search
+func (a *Aliasing) nextSearch(s *search) {
 	if s.starting {
 		return
 	}
@@ -103,27 +111,25 @@ func (a *Aliasing) nextSearch() {
 		contact := s.queue[0]
 		s.queue = s.queue[1:]
 		s.underWay++
-		a.seekNick(contact)
+		a.seekNick(contact, s)
 	}
 	s.starting = false
 }
 
 // seekNick asks for the nick that a contact publishes and, if there is no name
-// at all then, for its vCard.
-func (a *Aliasing) seekNick(contact uint32) {
-	release := newPatience(a.host, func() {
-		a.search.underWay--
-		a.nextSearch()
-	})
-	answered := release.one()
-	release.begin(maxSearch, "name overdue")
-	end := func() {
+// at all then, for its vCard. An answer that takes too long is still taken, but
+// nobody waits for it.
+func (a *Aliasing) seekNick(contact uint32, s *search) {
+	p := newPatience(a.host, func() {
 		a.of(contact).seeking = false
 		a.settle(contact)
-		answered()
-	}
+		s.underWay--
+		a.nextSearch(s)
+	})
+	end := p.one()
+	p.begin(maxSearch, "name overdue")
 	who, _ := a.host.Handles().Contacts.ID(contact)
-	if who.Domain() == a.host.Self().Domain() && !a.host.HasPEP() {
+	if s == &a.near && !a.host.HasPEP() {
 		a.seekCard(who, end)
 		return
 	}

@@ -137,12 +137,16 @@ func TestAliasing_silentServers(t *testing.T) {
 		r.prepare(r.contact(fmt.Sprintf("m%d@silent.test", i)))
 	}
 	calls := r.prepare(r.contact("bob@school.test"))
+	r.answer("bob@school.test", namesNick("Bob"))
+	r.wantCalls(calls, 1, "of the own server")
+	calls = r.prepare(r.contact("eve@far.test"))
 	if len(r.asked) != maxSearching {
 		t.Fatalf("%d asked at once, want %d", len(r.asked), maxSearching)
 	}
 	r.fire("name overdue")
-	r.answer("bob@school.test", namesNick("Bob"))
+	r.answer("eve@far.test", namesNick("Eve"))
 	r.wantCalls(calls, 1, "asked after the silent")
+	r.wantCalls(r.prepare(r.contact("m0@silent.test")), 1, "known to be silent")
 }
 
 func TestAliasing_searchesAreBounded(t *testing.T) {
@@ -150,7 +154,7 @@ func TestAliasing_searchesAreBounded(t *testing.T) {
 	for i := range maxSearching + maxSearches {
 		r.prepare(r.contact(fmt.Sprintf("m%d@silent.test", i)))
 	}
-	r.wantCalls(r.prepare(r.contact("bob@school.test")), 1, "one too many")
+	r.wantCalls(r.prepare(r.contact("bob@silent.test")), 1, "one too many")
 }
 
 // Of many absent contacts without a name not all are asked.
@@ -161,7 +165,7 @@ func TestAliasing_prepareAbsent(t *testing.T) {
 		all = append(all, r.contact(fmt.Sprintf("c%d@school.test", i)))
 	}
 	r.prepare(all...)
-	if n := len(r.asked) + len(r.aliasing.search.queue); n != fewOnline {
+	if n := len(r.asked) + len(r.aliasing.near.queue); n != fewOnline {
 		t.Errorf("%d asked, want %d", n, fewOnline)
 	}
 }
