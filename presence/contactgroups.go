@@ -177,6 +177,9 @@ func (g *ContactGroups) removeGroup(call *bus.Call) {
 	all.wait()
 }
 
+// renameGroup moves the members one by one. Groups are but tags of contacts, so
+// it is announced as that, and not as GroupRenamed, which could not be taken
+// back if the server refused a part.
 func (g *ContactGroups) renameGroup(call *bus.Call) {
 	var from, to string
 	if !call.Args(&from, &to) || !g.list.ready(call) {
@@ -190,7 +193,6 @@ func (g *ContactGroups) renameGroup(call *bus.Call) {
 		call.Fail(tp.Errorf(tp.ErrorNotAvailable, "there is a group %q already", to))
 		return
 	}
-	g.list.host.Emit(tp.SignalConnectionContactGroupsGroupRenamed, from, to)
 	all := gather(call)
 	for _, item := range g.in(from) {
 		g.write(item.JID, with(difference(item.Groups, []string{from}), to), all.one())
