@@ -40,7 +40,9 @@ const (
 // are for servers that leave it to the client to have those whom it blocks see
 // it go.
 func NewContactBlocking(h Host, p *SimplePresence, l *ContactList) *ContactBlocking {
-	return &ContactBlocking{host: h, presence: p, contacts: l}
+	b := &ContactBlocking{host: h, presence: p, contacts: l}
+	l.blocked = func(who jid.JID) bool { return b.list != nil && b.list.Has(who) }
+	return b
 }
 
 // Watch has changes told to f, after they were announced.
@@ -139,13 +141,15 @@ func (b *ContactBlocking) whenKnown(call *bus.Call, then func()) {
 	}
 }
 
-// changed announces who was blocked and unblocked.
+// changed announces who was blocked and unblocked, and who of them can't see
+// the user any more or sees them again.
 func (b *ContactBlocking) changed(blocked, unblocked []jid.JID) {
 	b.host.Emit(tp.SignalConnectionContactBlockingBlockedContactsChanged, b.identified(blocked), b.identified(unblocked))
 	come, gone := b.handles(blocked), b.handles(unblocked)
 	for _, w := range b.watchers {
 		w(come, gone)
 	}
+	b.contacts.announceAll(slices.Concat(blocked, unblocked))
 }
 
 func (b *ContactBlocking) handles(who []jid.JID) []uint32 {

@@ -37,6 +37,7 @@ type ContactList struct {
 	own      map[jid.JID]bool         // items written by a client of this session
 	rejected map[jid.JID]bool         // have refused or ended our subscription
 	watchers []func([]ListChange)
+	blocked  func(who jid.JID) bool // and so does not see us, whatever the roster says
 
 	describe func(contact uint32, interfaces []string) map[string]dbus.Variant
 }
@@ -66,6 +67,7 @@ func NewContactList(h Host, p *People, describe func(uint32, []string) map[strin
 		approved: make(map[jid.JID]bool),
 		own:      make(map[jid.JID]bool),
 		rejected: make(map[jid.JID]bool),
+		blocked:  func(jid.JID) bool { return false },
 	}
 	p.rostered = func(who jid.JID) bool { return l.item(who) != nil }
 	return l
@@ -97,8 +99,12 @@ func (l *ContactList) Interface() bus.Interface {
 	}
 }
 
-// Attributes tells the subscriptions of a contact to the Contacts interface.
+// Attributes tells the subscriptions of a contact to the Contacts interface,
+// as soon as they are known.
 func (l *ContactList) Attributes(contact uint32) map[string]any {
+	if l.state != tp.ContactListStateSuccess {
+		return nil
+	}
 	who, _ := l.host.Handles().Contacts.ID(contact)
 	s, listed := l.told[who]
 	if !listed {
@@ -106,7 +112,7 @@ func (l *ContactList) Attributes(contact uint32) map[string]any {
 	}
 	name := tp.InterfaceConnectionContactList.Name
 	told := map[string]any{name + "/subscribe": s.Subscribe, name + "/publish": s.Publish}
-	if s.Publish == tp.SubscriptionStateAsk {
+	if s.Request != "" {
 		told[name+"/publish-request"] = s.Request
 	}
 	return told
@@ -153,7 +159,7 @@ func (l *ContactList) rosterChanged(changes []roster.Change) {
 		if item == nil {
 			item = c.Old
 		}
-		if c.New != nil && c.New.Subscription.IsTo() {
+		if c.New == nil || c.New.Subscription.IsTo() {
 			delete(l.rejected, item.JID)
 		}
 		if c.New != nil && c.New.Subscription.IsFrom() {
@@ -180,7 +186,7 @@ func (l *ContactList) current(who jid.JID) (subscription, bool) {
 		case l.rejected[who]:
 			s.Subscribe = tp.SubscriptionStateRemovedRemotely
 		}
-		if item.Subscription.IsFrom() {
+		if item.Subscription.IsFrom() && !l.blocked(who) {
 			s.Publish = tp.SubscriptionStateYes
 		}
 	}
@@ -218,11 +224,18 @@ func (l *ContactList) announce(list []ListChange) {
 }
 
 // announceOne announces a change that was not one of the roster.
-func (l *ContactList) announceOne(who jid.JID) {
-	item := l.item(who)
-	l.announce([]ListChange{{
-		Contact: l.host.Handles().Contacts.Ensure(who), JID: who, Change: roster.Change{Old: item, New: item},
-	}})
+func (l *ContactList) announceOne(who jid.JID) { l.announceAll([]jid.JID{who}) }
+
+// announceAll is announceOne for several at once.
+func (l *ContactList) announceAll(who []jid.JID) {
+	list := make([]ListChange, len(who))
+	for i, w := range who {
+		item := l.item(w)
+		list[i] = ListChange{
+			Contact: l.host.Handles().Contacts.Ensure(w), JID: w, Change: roster.Change{Old: item, New: item},
+		}
+	}
+	l.announce(list)
 }
 
 // HandlePresence takes requests for and answers about subscription,

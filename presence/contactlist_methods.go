@@ -149,16 +149,24 @@ func (l *ContactList) remove(who jid.JID, done func(error)) {
 	l.host.Ask(roster.RemoveQuery(who), func(*stanza.Element, error) { done(nil) })
 }
 
+// unsubscribe ends seeing a contact. After a refusal there is nothing to end,
+// but the user has taken note of it.
 func (l *ContactList) unsubscribe(who jid.JID, done func(error)) {
-	if s, _ := l.current(who); s.Subscribe != tp.SubscriptionStateNo {
+	s, _ := l.current(who)
+	delete(l.rejected, who)
+	switch s.Subscribe {
+	case tp.SubscriptionStateYes, tp.SubscriptionStateAsk:
 		l.host.Send(roster.Unsubscribe(who))
+	case tp.SubscriptionStateRemovedRemotely:
+		l.announceOne(who)
 	}
 	done(nil)
 }
 
 func (l *ContactList) unpublish(who jid.JID, done func(error)) {
 	delete(l.approved, who)
-	if s, _ := l.current(who); s.Publish != tp.SubscriptionStateNo {
+	_, asks := l.requests[who]
+	if item := l.item(who); asks || item != nil && item.Subscription.IsFrom() {
 		l.host.Send(roster.Unsubscribed(who))
 	}
 	l.forgetRequest(who)
@@ -196,6 +204,9 @@ func (l *ContactList) Store(call *bus.Call, contacts []uint32) {
 		l.writeItem(who, "", nil, done)
 	})
 }
+
+// SubscribeState tells whether we may see a contact.
+func (l *ContactList) SubscribeState(who jid.JID) tp.SubscriptionState { return l.told[who].Subscribe }
 
 // PublishState tells whether a contact may see us.
 func (l *ContactList) PublishState(who jid.JID) tp.SubscriptionState { return l.told[who].Publish }

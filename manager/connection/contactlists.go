@@ -56,15 +56,23 @@ func handlesOf(contacts []*presence.Contact) []uint32 {
 	return handles
 }
 
-// changed keeps "publish" and "stored" in step with the roster.
+// changed keeps the lists in step with the roster: "publish", "stored" and who
+// waits on "subscribe".
 func (l *lists) changed(changes []presence.ListChange) {
-	var publish, stored channels.Change
+	var subscribe, publish, stored channels.Change
 	for _, c := range changes {
 		switch {
 		case c.New != nil && c.Old == nil:
 			stored.Added = append(stored.Added, c.Contact)
 		case c.New == nil && c.Old != nil:
 			stored.Removed = append(stored.Removed, c.Contact)
+		}
+		if who := l.conn.people.Find(c.JID); who == nil || !who.Online() {
+			if l.conn.contactList.SubscribeState(c.JID) == tp.SubscriptionStateAsk {
+				subscribe.RemotePending = append(subscribe.RemotePending, c.Contact)
+			} else {
+				subscribe.Removed = append(subscribe.Removed, c.Contact)
+			}
 		}
 		switch l.conn.contactList.PublishState(c.JID) {
 		case tp.SubscriptionStateYes:
@@ -77,6 +85,7 @@ func (l *lists) changed(changes []presence.ListChange) {
 	}
 	l.Changed(contactlist.Stored, stored)
 	l.Changed(contactlist.Publish, publish)
+	l.Changed(contactlist.Subscribe, subscribe)
 }
 
 // blocked keeps "deny" in step with the block list.
