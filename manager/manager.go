@@ -37,10 +37,16 @@ type Manager struct {
 	bus  *bus.Conn
 	loop *loop.Loop
 	log  *logrus.Entry
-	// connections holds what was requested and is not gone yet. A nil entry
-	// is a connection whose bus name is still being claimed.
-	connections map[dbus.ObjectPath]*connection.Connection
-	changed     func() // called when the last connection has gone or the first has come
+	// connections holds what was requested and is not gone yet.
+	connections map[dbus.ObjectPath]*entry
+	changed     func() // called when the number of connections has changed
+}
+
+// entry is one Connection and who waits for it to go.
+type entry struct {
+	*connection.Connection
+	ended   bool
+	waiting []func() // requests for the same account
 }
 
 // newManager exports the objects of d. changed is called on l whenever the
@@ -51,7 +57,7 @@ func newManager(d Definition, b *bus.Conn, l *loop.Loop, log *logrus.Entry, chan
 		bus:         b,
 		loop:        l,
 		log:         log.WithField("manager", d.Name),
-		connections: make(map[dbus.ObjectPath]*connection.Connection),
+		connections: make(map[dbus.ObjectPath]*entry),
 		changed:     changed,
 	}
 	b.Serve(d.Path(), l)
@@ -147,12 +153,14 @@ func (m *Manager) requestConnection(call *bus.Call) {
 func (m *Manager) create(call *bus.Call, p *Protocol, cfg connection.Config) {
 	cfg.Manager = m.Name
 	path := cfg.Path()
-	if _, taken := m.connections[path]; taken {
-		call.Fail(tp.Errorf(tp.ErrorNotAvailable, "a connection of this account exists already"))
+	if old := m.connections[path]; old != nil {
+		m.createAfter(old, call, func() { m.create(call, p, cfg) })
 		return
 	}
-	c := connection.New(cfg, m.bus, m.log, func() {
-		m.loop.Post("connection gone", func() { m.remove(path) })
+	c := new(entry)
+	c.Connection = connection.New(cfg, m.bus, m.log, connection.Life{
+		Ended: func() { m.loop.Post("connection ended", func() { c.ended = true }) },
+		Gone:  func() { m.loop.Post("connection gone", func() { m.remove(path) }) },
 	})
 	m.connections[path] = c
 	m.changed()
@@ -167,9 +175,24 @@ func (m *Manager) create(call *bus.Call, p *Protocol, cfg connection.Config) {
 	})
 }
 
+// createAfter refuses a second Connection of an account; but when the first is
+// over and only says goodbye to its server, the request waits for that: clients
+// try again as soon as they hear that a Connection is DISCONNECTED.
+func (m *Manager) createAfter(old *entry, call *bus.Call, create func()) {
+	if !old.ended {
+		call.Fail(tp.Errorf(tp.ErrorNotAvailable, "a connection of this account exists already"))
+		return
+	}
+	old.waiting = append(old.waiting, create)
+}
+
 func (m *Manager) remove(path dbus.ObjectPath) {
+	waiting := m.connections[path].waiting
 	delete(m.connections, path)
 	m.changed()
+	for _, create := range waiting {
+		create()
+	}
 }
 
 // endAll ends every Connection; they report back through changed.

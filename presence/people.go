@@ -250,8 +250,10 @@ func (p *People) current(c *Contact) simple {
 // rest of the burst.
 func (p *People) touch(c *Contact) { p.show(c, p.current(c)) }
 
+// show has a contact announced as this. The user is none: what the server gives
+// back of the own presence, or tells of other sessions, is no news of a buddy.
 func (p *People) show(c *Contact, now simple) {
-	if c.next == now {
+	if c.next == now || c.Handle == p.host.SelfHandle() {
 		return
 	}
 	c.next = now

@@ -7,7 +7,6 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"telepathy-olpc/channels"
-	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/xmpp"
 )
 
@@ -83,33 +82,4 @@ func RequestableChannelClasses(classes []channels.Class) any {
 		list[i] = requestable{fixed, class.Allowed}
 	}
 	return list
-}
-
-// Interfaces lists the optional interfaces of every Connection.
-func Interfaces() []string {
-	names := make([]string, len(optional))
-	for i, o := range optional {
-		names[i] = o.facts.Name
-	}
-	return names
-}
-
-// optional is the table behind Connection.Interfaces: what is not in it is
-// neither exported nor announced.
-var optional = []struct {
-	facts *tp.Interface
-	serve func(*Connection) serving
-}{
-	{tp.InterfaceConnectionRequests, (*Connection).serveRequests},
-	{tp.InterfaceConnectionContacts, (*Connection).serveContacts},
-	{tp.InterfaceConnectionSimplePresence, (*Connection).serveSimplePresence},
-	{tp.InterfaceConnectionContactList, func(c *Connection) serving {
-		return serving{c.contactList.Interface(), c.contactList.Attributes}
-	}},
-	{tp.InterfaceConnectionContactGroups, func(c *Connection) serving {
-		return serving{c.groups.Interface(), c.groups.Attributes}
-	}},
-	{tp.InterfaceConnectionContactBlocking, func(c *Connection) serving {
-		return serving{c.blocking.Interface(), c.blocking.Attributes}
-	}},
 }

@@ -19,7 +19,6 @@ import (
 	"telepathy-olpc/internal/handle"
 	"telepathy-olpc/internal/loop"
 	"telepathy-olpc/internal/tp"
-	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
 	"telepathy-olpc/xmpp/disco"
 )
@@ -32,51 +31,38 @@ type Connection struct {
 	bus  *bus.Conn
 	loop *loop.Loop
 	log  *logrus.Entry
-	gone func()
+	life Life
 
-	status   tp.ConnectionStatus
-	ended    bool // nothing new begins any more
-	handles  handle.Set
-	self     uint32 // 0 until the session is ready
-	hasPEP   bool
-	server   *disco.Info   // what the server tells of itself; nil if it told nothing
-	session  *xmpp.Session // nil until Connect
-	served   []serving
-	requests *requests
-
-	people      *presence.People
-	presence    *presence.SimplePresence
-	contactList *presence.ContactList
-	groups      *presence.ContactGroups
-	blocking    *presence.ContactBlocking
+	status  tp.ConnectionStatus
+	ended   bool // nothing new begins any more
+	handles handle.Set
+	self    uint32 // 0 until the session is ready
+	hasPEP  bool
+	server  *disco.Info   // what the server tells of itself; nil if it told nothing
+	session *xmpp.Session // nil until Connect
+	served  []serving
+	people
 }
 
-// serving is one optional interface of a Connection.
-type serving struct {
-	bus.Interface
-	// attributes gives what Contacts tells of a contact under this
-	// interface, by full attribute name; nil where it tells nothing.
-	attributes func(contact uint32) map[string]any
+// Life tells the owner of a Connection how it comes to its end. Both are called
+// once, in this order, on the Connection's loop.
+type Life struct {
+	Ended func() // before clients hear that it is over; it says goodbye now
+	Gone  func() // it has left the bus
 }
 
-// New makes a disconnected Connection and exports it. gone is called once, on
-// an unspecified goroutine, when it has left the bus.
-func New(cfg Config, b *bus.Conn, log *logrus.Entry, gone func()) *Connection {
+// New makes a disconnected Connection and exports it.
+func New(cfg Config, b *bus.Conn, log *logrus.Entry, life Life) *Connection {
 	c := &Connection{
 		cfg:    cfg,
 		path:   cfg.Path(),
 		bus:    b,
-		gone:   gone,
+		life:   life,
 		status: tp.ConnectionStatusDisconnected,
 		log:    log.WithField("conn", cfg.BusName()[len(tp.InterfaceConnection.Name)+1:]),
 	}
 	c.loop = loop.New(loop.Config{OnSlow: c.slow, OnPanic: c.panicked})
-	c.people = presence.NewPeople(c)
-	c.presence = presence.NewSimplePresence(c, c.people)
-	c.contactList = presence.NewContactList(c, c.people, c.attributes)
-	c.groups = presence.NewContactGroups(c.contactList)
-	c.blocking = presence.NewContactBlocking(c, c.presence, c.contactList)
-	c.requests = newRequests(c)
+	c.meet()
 	object := bus.Object{Path: c.path, Interfaces: []bus.Interface{c.serveConnection()}}
 	for _, o := range optional {
 		s := o.serve(c)
@@ -172,6 +158,7 @@ func (c *Connection) finish(e ending) {
 		return
 	}
 	c.ended = true
+	c.life.Ended()
 	c.requests.closeAll()
 	if e.err != "" {
 		c.Emit(tp.SignalConnectionConnectionError, e.err, e.details())
@@ -182,6 +169,7 @@ func (c *Connection) finish(e ending) {
 		c.leave()
 		return
 	}
+	c.depart()
 	c.session.Close(c.leave)
 }
 
@@ -190,5 +178,5 @@ func (c *Connection) leave() {
 	c.bus.ReleaseName(c.cfg.BusName())
 	c.bus.Unserve(c.path)
 	c.loop.Close()
-	c.gone()
+	c.life.Gone()
 }

@@ -19,7 +19,7 @@ type lists struct {
 func newLists(c *Connection) *lists {
 	l := &lists{conn: c}
 	l.Lists = contactlist.New(c, l)
-	c.people.Watch(presence.Watcher{Flush: l.flushed})
+	c.people.people.Watch(presence.Watcher{Flush: l.flushed})
 	c.contactList.Watch(l.changed)
 	c.blocking.Watch(l.blocked)
 	return l
@@ -30,7 +30,7 @@ func (l *lists) ListMembers(list string) channels.Change {
 	var c channels.Change
 	switch list {
 	case contactlist.Subscribe:
-		c.Added = l.conn.people.Online()
+		c.Added = l.conn.people.people.Online()
 		c.RemotePending = l.conn.contactList.Asked()
 	case contactlist.Publish:
 		c.Added, c.LocalPending = l.conn.contactList.Published()
@@ -67,7 +67,7 @@ func (l *lists) changed(changes []presence.ListChange) {
 		case c.New == nil && c.Old != nil:
 			stored.Removed = append(stored.Removed, c.Contact)
 		}
-		if who := l.conn.people.Find(c.JID); who == nil || !who.Online() {
+		if who := l.conn.people.people.Find(c.JID); who == nil || !who.Online() {
 			if l.conn.contactList.SubscribeState(c.JID) == tp.SubscriptionStateAsk {
 				subscribe.RemotePending = append(subscribe.RemotePending, c.Contact)
 			} else {

@@ -45,13 +45,28 @@ func (c *Connection) getContactAttributes(call *bus.Call) {
 	if !call.Args(&handles, &interfaces, &hold) {
 		return
 	}
-	all := make(map[uint32]map[string]dbus.Variant, len(handles))
-	for _, h := range handles {
-		if a := c.attributes(h, interfaces); a != nil {
-			all[h] = a
+	c.whenNamed(handles, interfaces, func() {
+		all := make(map[uint32]map[string]dbus.Variant, len(handles))
+		for _, h := range handles {
+			if a := c.attributes(h, interfaces); a != nil {
+				all[h] = a
+			}
 		}
+		call.Return(all)
+		for h := range all {
+			c.activities.Introduced(h)
+		}
+	})
+}
+
+// whenNamed waits until the contacts have aliases, if aliases are wanted: to
+// Sugar's Chat the first one told is the name of who has joined.
+func (c *Connection) whenNamed(contacts []uint32, interfaces []string, then func()) {
+	if !slices.Contains(interfaces, tp.InterfaceConnectionAliasing.Name) {
+		then()
+		return
 	}
-	call.Return(all)
+	c.aliasing.Prepare(contacts, then)
 }
 
 func (c *Connection) getContactByID(call *bus.Call) {
@@ -65,7 +80,10 @@ func (c *Connection) getContactByID(call *bus.Call) {
 		call.Fail(err)
 		return
 	}
-	call.Return(h, c.attributes(h, interfaces))
+	c.whenNamed([]uint32{h}, interfaces, func() {
+		call.Return(h, c.attributes(h, interfaces))
+		c.activities.Introduced(h)
+	})
 }
 
 // attributes collects what the named interfaces tell of a contact; nil when

@@ -109,13 +109,13 @@ var plainErrors = []struct {
 }{
 	{xmpp.ErrRegistrationForm, fateNoRegister},
 	{xmpp.ErrEncryptionRequired, fateNoEncryption},
+	{xmpp.ErrStreamClosed, fateLost},
+	{xmpp.ErrLost, fateLost},
 	{io.EOF, fateFailed},
 	{syscall.ECONNRESET, fateFailed},
 	{xmpp.ErrTLSFailed, fateEncryption},
 	{xmpp.ErrNotXMPP, fateNetwork},
 	{xmpp.ErrTimeout, fateFailed},
-	{xmpp.ErrStreamClosed, fateLost},
-	{xmpp.ErrLost, fateLost},
 }
 
 // endingOf tells clients why the session ended that was in the given status.

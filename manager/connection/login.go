@@ -9,11 +9,9 @@ import (
 	"telepathy-olpc/internal/loop"
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/xmpp"
-	"telepathy-olpc/xmpp/blocking"
 	"telepathy-olpc/xmpp/disco"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/pep"
-	"telepathy-olpc/xmpp/roster"
 	"telepathy-olpc/xmpp/stanza"
 )
 
@@ -29,11 +27,8 @@ func (c *Connection) login() {
 		Ready: c.ready,
 		Lost:  func(err error) { c.finish(endingOf(err, c.status)) },
 	})
-	c.session.HandlePresence(c.contactList.HandlePresence)
-	c.session.HandlePresence(c.people.HandlePresence)
-	c.session.HandleIQ(roster.NS, c.contactList.HandlePush)
-	c.session.HandleIQ(blocking.NS, c.blocking.HandlePush)
-	c.session.HandleIQ(blocking.NSPrivacy, c.blocking.HandlePush)
+	c.listen(c.session)
+	c.capabilities.Load()
 	c.session.Connect()
 }
 
@@ -79,10 +74,7 @@ func (c *Connection) connected() {
 	if !c.hasPEP {
 		c.log.Warn("The server has no personal events (XEP-0163): nobody will see this child's colours and activities")
 	}
-	c.presence.Connected()
-	c.setStatus(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested)
-	c.contactList.Connected()
-	c.blocking.Connected(c.server)
+	c.appear(func() { c.setStatus(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested) })
 	c.log.Info("Connected")
 }
 

@@ -1,0 +1,83 @@
+package connection
+
+import (
+	"errors"
+
+	"telepathy-olpc/presence"
+	"telepathy-olpc/xmpp"
+	"telepathy-olpc/xmpp/blocking"
+	"telepathy-olpc/xmpp/disco"
+	"telepathy-olpc/xmpp/roster"
+)
+
+// people is all that a Connection knows of the user and the contacts.
+type people struct {
+	people       *presence.People
+	presence     *presence.SimplePresence
+	contactList  *presence.ContactList
+	groups       *presence.ContactGroups
+	blocking     *presence.ContactBlocking
+	events       *presence.PersonalEvents
+	cards        *presence.VCards
+	aliasing     *presence.Aliasing
+	contactInfo  *presence.ContactInfo
+	avatars      *presence.Avatars
+	capabilities *presence.Capabilities
+	activities   *presence.Activities
+	requests     *requests
+}
+
+// meet makes everything that watches people. Watchers are told in the order in
+// which they are made: "subscribe", in requests, has a newcomer before anybody
+// tells of its activities.
+func (c *Connection) meet() {
+	c.people.people = presence.NewPeople(c)
+	c.presence = presence.NewSimplePresence(c, c.people.people)
+	c.contactList = presence.NewContactList(c, c.people.people, c.attributes)
+	c.groups = presence.NewContactGroups(c.contactList)
+	c.blocking = presence.NewContactBlocking(c, c.presence, c.contactList)
+	c.events = presence.NewPersonalEvents(c)
+	c.cards = presence.NewVCards(c, c.cfg.XMPP.Account)
+	c.aliasing = presence.NewAliasing(c, c.people.people, c.events, c.cards, c.contactList)
+	c.contactInfo = presence.NewContactInfo(c, c.cards)
+	c.avatars = presence.NewAvatars(c, c.people.people, c.presence, c.cards)
+	c.capabilities = presence.NewCapabilities(c, c.people.people, c.presence)
+	c.requests = newRequests(c)
+	c.activities = presence.NewActivities(c, c.people.people, c.events)
+}
+
+// listen has the session's stanzas handled by who knows them; of two handlers
+// of a kind the first is asked first.
+func (c *Connection) listen(s *xmpp.Session) {
+	s.HandlePresence(c.contactList.HandlePresence)
+	s.HandlePresence(c.people.people.HandlePresence)
+	s.HandleMessage(c.events.HandleMessage)
+	s.HandleMessage(c.activities.HandleMessage)
+	s.HandleIQ(roster.NS, c.contactList.HandlePush)
+	s.HandleIQ(blocking.NS, c.blocking.HandlePush)
+	s.HandleIQ(blocking.NSPrivacy, c.blocking.HandlePush)
+	s.HandleIQ(disco.NSInfo, c.capabilities.HandleInfo)
+	s.HandleIQ(disco.NSItems, c.capabilities.HandleItems)
+}
+
+// appear publishes the user and fetches the contacts. The own presence is known
+// before the status is CONNECTED.
+func (c *Connection) appear(setConnected func()) {
+	c.capabilities.Connected()
+	c.presence.Connected()
+	setConnected()
+	c.contactList.Connected()
+	c.blocking.Connected(c.server)
+	c.avatars.Connected()
+	c.activities.Connected()
+}
+
+var errOver = errors.New("the connection has ended")
+
+// depart answers those who still wait for something of the server.
+func (c *Connection) depart() {
+	c.activities.Disconnecting()
+	c.events.Close(errOver)
+	c.cards.Close(errOver)
+	c.capabilities.Close()
+}
