@@ -161,7 +161,9 @@ func (c *Capabilities) change() {
 		return
 	}
 	c.presence.Resend()
-	c.announce(map[uint32]*skills{c.host.SelfHandle(): c.skillsOf(c.own.Info())})
+	var n news
+	c.learn(c.host.SelfHandle(), c.skillsOf(c.own.Info()), &n)
+	c.announce(n)
 }
 
 // current is what we announce now.
@@ -258,14 +260,14 @@ func (c *Capabilities) touch(person *Contact) {
 }
 
 func (c *Capabilities) flush() {
-	news := make(map[uint32]*skills, len(c.changed))
+	n := news{can: make(map[uint32][]channelClass, len(c.changed))}
 	for _, person := range c.changed {
 		if person.Handle != c.host.SelfHandle() {
-			news[person.Handle] = c.sum(person)
+			c.learn(person.Handle, c.sum(person), &n)
 		}
 	}
 	c.changed = nil
-	c.announce(news)
+	c.announce(n)
 }
 
 // sum is what a contact can do with all its devices; nil when nothing was ever
@@ -323,29 +325,38 @@ func (c *Capabilities) newSkills(info *disco.Info) *skills {
 	return &skills{list: list, classes: c.classes.classes(list), types: typesOf(info)}
 }
 
-// announce tells clients what is new among what contacts can do: one
-// ContactCapabilitiesChanged, and ClientTypesUpdated for each.
-func (c *Capabilities) announce(news map[uint32]*skills) {
-	can := make(map[uint32][]channelClass)
-	var with []uint32
-	for contact, now := range news {
-		was := c.known[contact]
-		if now == nil || now == was {
-			continue
-		}
-		c.known[contact] = now
-		if was == nil || !slices.Equal(was.list, now.list) {
-			can[contact] = now.classes
-		}
-		if was == nil && len(now.types) > 0 || was != nil && !slices.Equal(was.types, now.types) {
-			with = append(with, contact)
-		}
+// news is what clients on the bus are to be told.
+type news struct {
+	can  map[uint32][]channelClass
+	with []uint32 // contacts whose client types are others
+}
+
+// learn takes what a contact can do now, if anything is known of it, and adds
+// to the news what of that is new.
+func (c *Capabilities) learn(contact uint32, now *skills, n *news) {
+	was := c.known[contact]
+	if now == nil || now == was {
+		return
 	}
-	if len(can) > 0 {
-		c.host.Emit(tp.SignalConnectionContactCapabilitiesContactCapabilitiesChanged, can)
+	c.known[contact] = now
+	if was == nil || !slices.Equal(was.list, now.list) {
+		if n.can == nil {
+			n.can = make(map[uint32][]channelClass, 1)
+		}
+		n.can[contact] = now.classes
 	}
-	slices.Sort(with)
-	for _, contact := range with {
+	if was == nil && len(now.types) > 0 || was != nil && !slices.Equal(was.types, now.types) {
+		n.with = append(n.with, contact)
+	}
+}
+
+// announce emits one ContactCapabilitiesChanged for all, and ClientTypesUpdated
+// for each.
+func (c *Capabilities) announce(n news) {
+	if len(n.can) > 0 {
+		c.host.Emit(tp.SignalConnectionContactCapabilitiesContactCapabilitiesChanged, n.can)
+	}
+	for _, contact := range n.with {
 		c.host.Emit(tp.SignalConnectionClientTypesClientTypesUpdated, contact, c.known[contact].types)
 	}
 }

@@ -112,7 +112,9 @@ func (c *Capabilities) requestClientTypes(call *bus.Call) {
 // more was learned, or it left, meanwhile.
 func (c *Capabilities) tell(contact uint32, info *disco.Info) {
 	if _, online := c.best(contact); online && c.known[contact] == nil {
-		c.announce(map[uint32]*skills{contact: c.newSkills(info)})
+		var n news
+		c.learn(contact, c.newSkills(info), &n)
+		c.announce(n)
 	}
 }
 
