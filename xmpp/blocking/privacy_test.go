@@ -294,6 +294,15 @@ func TestPrivacy_pushes(t *testing.T) {
 	}
 }
 
+// Another session makes the first list and puts it in force.
+func TestPrivacy_pushOfTheFirstList(t *testing.T) {
+	w, s := withLists(t)
+	s.names, s.deflt, s.items["public"] = []string{"public"}, "public", deny("a@s", 1)
+	s.push("public")
+	s.serve()
+	w.want("a@s", []string{"+a@s"}, ok)
+}
+
 func TestPrivacy_refused(t *testing.T) {
 	refused := func(c stanza.Condition) []string {
 		return []string{"change block list: " + stanza.NewError(c, "").Error()}

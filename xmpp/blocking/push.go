@@ -80,14 +80,16 @@ func (l *List) noteCleared() {
 }
 
 // handleListChange takes the news that a privacy list has changed, without
-// what it holds now (XEP-0016 §2.6): the one in force is read again.
+// what it holds now (XEP-0016 §2.6): the one in force is read again. When none
+// was, another session may be about to put this one in force, which is not
+// pushed.
 func (l *List) handleListChange(query *stanza.Element) bool {
 	list := query.Child(NSPrivacy, "list")
 	if list == nil {
 		return false
 	}
 	lists, used := l.way.(*privacy)
-	if !used || list.Attr("name") != lists.inForce || l.stale {
+	if !used || l.stale || lists.inForce != "" && lists.inForce != list.Attr("name") {
 		return true
 	}
 	l.stale = true
