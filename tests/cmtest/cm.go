@@ -277,7 +277,8 @@ func (cm *CM) finish() {
 	log := cm.log()
 	for _, server := range cm.servers {
 		server.close()
-		checkSecrets(t, log, server.Secrets())
+		checkSecrets(t, "log", log, server.Secrets())
+		checkSecrets(t, "bus", cm.queue.told(), server.Secrets())
 	}
 	checkLog(t, log)
 	if t.Failed() {

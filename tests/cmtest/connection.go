@@ -48,6 +48,9 @@ func (cm *CM) Parameters(opts ...Option) map[string]dbus.Variant {
 	for name, value := range o.params {
 		given[name] = dbus.MakeVariant(value)
 	}
+	if password, is := o.params["password"].(string); is {
+		cm.Server.noteSecret(password)
+	}
 	return given
 }
 

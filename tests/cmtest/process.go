@@ -108,12 +108,12 @@ func checkLog(t testing.TB, log string) {
 	}
 }
 
-// checkSecrets wants no secret in the log.
-func checkSecrets(t testing.TB, log string, secrets []string) {
+// checkSecrets wants no secret where everybody can read it.
+func checkSecrets(t testing.TB, where, text string, secrets []string) {
 	t.Helper()
 	for _, secret := range secrets {
-		if i := strings.Index(log, secret); i >= 0 {
-			t.Errorf("the log has the secret %q:\n%s", secret, excerpt(log, i))
+		if i := strings.Index(text, secret); i >= 0 {
+			t.Errorf("the %s has the secret %q:\n%s", where, secret, excerpt(text, i))
 		}
 	}
 }

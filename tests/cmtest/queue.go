@@ -165,6 +165,20 @@ func (q *queue) transcript() string {
 	return b.String()
 }
 
+// told is all that the binary said on the bus.
+func (q *queue) told() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var b strings.Builder
+	for _, e := range q.events {
+		if e.Kind == KindReply || e.Kind == KindError || e.Kind == KindSignal {
+			b.WriteString(body(e.Message))
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
 func missing(matchers []Matcher, found []int) string {
 	var parts []string
 	for m, i := range found {

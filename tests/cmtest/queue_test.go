@@ -105,7 +105,7 @@ func TestCheckLog(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := &reporting{}
 			checkLog(f, row.log)
-			checkSecrets(f, row.log, []string{"sesame-street"})
+			checkSecrets(f, "log", row.log, []string{"sesame-street"})
 			if f.failed != row.want {
 				t.Errorf("found fault: %v", f.failed)
 			}

@@ -195,6 +195,13 @@ func (s *Server) keepSecret(texts ...string) {
 	}
 }
 
+// noteSecret adds to the Secrets what another server is told.
+func (s *Server) noteSecret(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keepSecret(text)
+}
+
 // Secrets are the texts used so far that must stay out of every log: passwords
 // and SASL payloads.
 func (s *Server) Secrets() []string {

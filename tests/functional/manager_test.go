@@ -150,3 +150,14 @@ func TestManager_oneProcessForBothNames(t *testing.T) {
 	cm.Activate(cmtest.SalutName)
 	cmtest.Equal(t, cm.Call(cm.Path, tp.InterfaceConnection, "GetStatus").Arg(0), tp.ConnectionStatusConnected)
 }
+
+// Who sees the bus name go may request the account again.
+func TestManager_accountIsFreeWhenItsNameGoes(t *testing.T) {
+	t.Parallel()
+	cm := cmtest.Start(t)
+	for range 50 {
+		c := cm.Request()
+		cm.CallAsync(c.Path, tp.InterfaceConnection, "Disconnect")
+		cm.Expect(cmtest.NameGone(c.Name))
+	}
+}
