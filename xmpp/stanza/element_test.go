@@ -103,6 +103,10 @@ func TestAppendXML_escapes(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: got %q, want %q", c.name, got, want)
 		}
+		read, err := Parse(New(NSClient, "a", Text(c.in)).String())
+		if err != nil || read.Text() != Clean(c.in) {
+			t.Errorf("%s: Clean gives %q, a reader %q, %v", c.name, Clean(c.in), read.Text(), err)
+		}
 	}
 }
 

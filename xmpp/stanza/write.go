@@ -1,6 +1,9 @@
 package stanza
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // String returns the element as it stands in a client's stream.
 func (e *Element) String() string { return string(e.AppendXML(nil, NSClient)) }
@@ -102,6 +105,17 @@ func appendEscaped(dst []byte, s string, table *escapes) []byte {
 		i += size
 	}
 	return append(dst, s[done:]...)
+}
+
+// Clean returns a text as its reader will get it: what XML cannot carry is
+// replaced by U+FFFD.
+func Clean(s string) string {
+	return strings.Map(func(c rune) rune {
+		if !isChar(c) {
+			return utf8.RuneError
+		}
+		return c
+	}, s)
 }
 
 // isChar tells what XML 1.0 §2.2 allows in a document.
