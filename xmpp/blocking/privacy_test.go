@@ -137,7 +137,7 @@ func (s *lists) wantLog(want ...string) {
 	s.log = nil
 }
 
-func deny(who string, order int) string {
+func deny(who string, order int64) string {
 	return fmt.Sprintf("<item type='jid' value='%s' action='deny' order='%d'/>", who, order)
 }
 
