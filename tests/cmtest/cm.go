@@ -55,7 +55,7 @@ func Prepare(t testing.TB, opts ...Option) *CM {
 	env := append([]string{"SSL_CERT_FILE=" + authority.file, "SSL_CERT_DIR=" + os.DevNull}, cm.options.env...)
 	cm.daemon = startDaemon(t, binary, cm.options.args, env)
 	cm.control = connect(t, cm.daemon.address)
-	cm.monitor = startMonitor(t, cm.daemon.address, cm.control.Names()[0], cm.queue)
+	cm.monitor = startMonitor(t, cm.daemon, cm.control.Names()[0], cm.queue)
 	cm.client = connect(t, cm.daemon.address)
 	cm.authority = authority
 	t.Cleanup(cm.finish)

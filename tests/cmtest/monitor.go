@@ -26,9 +26,9 @@ type monitor struct {
 	answers map[uint32]chan struct{} // to the harness' calls, by serial; closed when seen
 }
 
-func startMonitor(t testing.TB, address, hidden string, q *queue) *monitor {
+func startMonitor(t testing.TB, d *daemon, hidden string, q *queue) *monitor {
 	t.Helper()
-	conn, err := dbus.Connect(address)
+	conn, err := dbus.Connect(d.address)
 	must(t, err)
 	m := &monitor{conn: conn, hidden: hidden, queue: q, ended: make(chan struct{}), answers: make(map[uint32]chan struct{})}
 	// A monitor may not send: nothing but Eavesdrop keeps godbus from answering.
@@ -37,8 +37,11 @@ func startMonitor(t testing.TB, address, hidden string, q *queue) *monitor {
 	conn.Eavesdrop(messages)
 	go m.run(messages)
 	t.Cleanup(func() {
-		conn.Close()
+		// godbus v5.2.4 panics when Close meets a message: let its reader
+		// come to the end by itself.
+		d.stop()
 		<-m.ended
+		conn.Close()
 	})
 	return m
 }
