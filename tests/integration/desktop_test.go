@@ -46,6 +46,7 @@ func testDesktop(t *testing.T, s *school.Server) {
 		_, registers := parameters["register"]
 		return parameters != nil && !registers
 	})
+	d.until("mission-control has given the connection the child's nick", func() bool { return d.alias == child.Nick })
 	t.Run("mc-tool", func(t *testing.T) { testMCTool(t, d, gabble, s) })
 	t.Run("telepathy-glib", func(t *testing.T) { testTelepathyGLib(t, d, gabble, s) })
 	t.Run("server restarted", func(t *testing.T) { d.serverDown(t, gabble, s, false) })
@@ -65,6 +66,7 @@ type session struct {
 	ctx      context.Context
 	accounts map[dbus.ObjectPath]map[string]any
 	errors   []string // every ConnectionError that an account had
+	alias    string   // of the child
 }
 
 func openDesktop(t *testing.T) *session {
@@ -82,7 +84,7 @@ func openDesktop(t *testing.T) *session {
 		if err := d.Stop(); err != nil {
 			t.Error(err)
 		}
-		for _, bad := range []string{"panic", "DATA RACE", "fatal error:"} {
+		for _, bad := range []string{"panic", "DATA RACE", "fatal error:", desktop.Child{Nick: "Gina"}.Password()} {
 			if strings.Contains(d.Log(), bad) {
 				t.Errorf("the log has %q", bad)
 			}
@@ -108,6 +110,10 @@ func (d *session) until(what string, holds func() bool) {
 }
 
 func (d *session) note(s *dbus.Signal) {
+	if s.Name == tp.SignalConnectionAliasingAliasesChanged.Interface+"."+tp.SignalConnectionAliasingAliasesChanged.Name {
+		d.noteAliases(s)
+		return
+	}
 	var changed map[string]dbus.Variant
 	if s.Name != desktop.SignalAccountChanged || dbus.Store(s.Body, &changed) != nil {
 		return
@@ -120,6 +126,22 @@ func (d *session) note(s *dbus.Signal) {
 	}
 	if name, _ := changed["ConnectionError"].Value().(string); name != "" {
 		d.errors = append(d.errors, name)
+	}
+}
+
+func (d *session) noteAliases(s *dbus.Signal) {
+	var pairs []struct {
+		Contact uint32
+		Alias   string
+	}
+	if dbus.Store(s.Body, &pairs) != nil {
+		return
+	}
+	const self = 1 // handles count up from 1, and 1 is the own one
+	for _, p := range pairs {
+		if p.Contact == self {
+			d.alias = p.Alias
+		}
 	}
 }
 
@@ -158,7 +180,7 @@ func testMCTool(t *testing.T, d *session, account dbus.ObjectPath, s *school.Ser
 		t.Errorf("mc-tool lists %q, not the two accounts", list)
 	}
 	shown := strings.Join(strings.Fields(d.run(t, "mc-tool", "show", name)), " ")
-	for _, want := range []string{"Normalized: " + address(s, "Gina"), "Enabled: enabled", "Current: available", "Changing: no"} {
+	for _, want := range []string{"Nickname: Gina", "Normalized: " + address(s, "Gina"), "Enabled: enabled", "Current: available", "Changing: no"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("mc-tool does not show %q: %s", want, shown)
 		}
@@ -209,7 +231,7 @@ func testTelepathyGLib(t *testing.T, d *session, account dbus.ObjectPath, s *sch
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Status != uint32(tp.ConnectionStatusConnected) || got.Identifier != address(s, "Gina") || got.Presence != "available" ||
+	if got.Status != uint32(tp.ConnectionStatusConnected) || got.Identifier != address(s, "Gina") || got.Alias != "Gina" || got.Presence != "available" ||
 		!slices.Contains(got.Contacts, address(s, "Hugo")) || got.ChannelClasses == 0 || slices.Contains(got.Prepared, false) {
 		t.Errorf("telepathy-glib sees %s", out)
 	}
