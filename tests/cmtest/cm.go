@@ -100,12 +100,11 @@ func connect(t testing.TB, address string) *dbus.Conn {
 // Activate has the bus start the binary for a name that it does not own yet.
 func (cm *CM) Activate(name string) {
 	cm.T.Helper()
-	cm.Name, cm.Path = name, managerPath(name)
 	driver := cm.control.BusObject()
 	if err := driver.Call("org.freedesktop.DBus.StartServiceByName", 0, name, uint32(0)).Err; err != nil {
 		cm.T.Fatalf("activation of %s: %v\n%s", name, err, cm.log())
 	}
-	must(cm.T, driver.Call("org.freedesktop.DBus.GetNameOwner", 0, name).Store(&cm.unique))
+	cm.Attach(name)
 	var pid uint32
 	must(cm.T, driver.Call("org.freedesktop.DBus.GetConnectionUnixProcessID", 0, cm.unique).Store(&pid))
 	if cm.process == nil || cm.process.pid != int(pid) {
@@ -113,6 +112,18 @@ func (cm *CM) Activate(name string) {
 		cm.processes = append(cm.processes, cm.process)
 	}
 }
+
+// Attach is [CM.Activate] for a name that somebody has already: a service in the
+// test's own process, on [CM.BusAddress]. What is about the process of the binary
+// does not work then.
+func (cm *CM) Attach(name string) {
+	cm.T.Helper()
+	cm.Name, cm.Path = name, managerPath(name)
+	must(cm.T, cm.control.BusObject().Call("org.freedesktop.DBus.GetNameOwner", 0, name).Store(&cm.unique))
+}
+
+// BusAddress is the address of the private bus.
+func (cm *CM) BusAddress() string { return cm.daemon.address }
 
 // Call is a method call that was sent.
 type Call struct {
