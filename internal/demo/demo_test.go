@@ -19,6 +19,22 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// storyLines are how often the story tells what it is about.
+var storyLines = map[string]int{
+	"Alice   will be seen in #FF2B34,#005FE4.":   2, // she comes back
+	"Alice   is connected.":                      2,
+	"Bob     is connected.":                      1,
+	"Alice   sees Bob, in #00EA11,#F8E800.":      2,
+	"Bob     sees Alice, in #FF2B34,#005FE4.":    1,
+	"Accounts registered in-band: 2.":            1,
+	"Alice   is called Ada.":                     1,
+	"Bob     sees that Alice is called Ada now.": 1,
+	"Bob     sees Ada, in #FF2B34,#005FE4.":      1,
+	"Alice   is disconnected.":                   2,
+	"Bob     is disconnected.":                   1,
+	"in vain":                                    0,
+}
+
 // TestStory plays the whole story: unmodified mission-control, both real servers, the real binary.
 func TestStory(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "telepathy-olpc")
@@ -31,9 +47,9 @@ func TestStory(t *testing.T) {
 			if status := run(t.Context(), newDemo(kind, binary, &out)); status != 0 {
 				t.Fatalf("exit status %d\n%s", status, out.String())
 			}
-			for _, line := range []string{"Alice   is connected.", "Bob     is connected.", "Accounts registered in-band: 2.", "Bob     is disconnected."} {
-				if n := strings.Count(out.String(), line); n != 1 {
-					t.Errorf("%q is told %d times", line, n)
+			for line, want := range storyLines {
+				if n := strings.Count(out.String(), line); n != want {
+					t.Errorf("%q is told %d times, want %d", line, n, want)
 				}
 			}
 			if t.Failed() {

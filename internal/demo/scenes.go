@@ -42,10 +42,16 @@ var scenes = []scene{
 	{"The school opens", 60 * time.Second, (*demo).openSchool, ""},
 	{"Two children log in at their laptops", 15 * time.Second, (*demo).startDesktops, managed},
 	{"Sugar makes its accounts, the link-local one first", 15 * time.Second, (*demo).makeAccounts, activated},
-	{"The laptops go on-line", 30 * time.Second, (*demo).nothing, connected},
+	{"The laptops go on-line, and the children see each other", 30 * time.Second, (*demo).nothing, met},
 	{"The school server now knows both", 5 * time.Second, (*demo).countAccounts, ""},
 	{"Link-local is switched off while there is a school, as Sugar does", 5 * time.Second, (*demo).disableLinkLocal, ""},
+	{"Alice takes another nick", 15 * time.Second, (*demo).rename, aware(newNick)},
+	{"Alice goes away", 15 * time.Second, (*demo).goAway, alone},
+	{"Alice comes back, and is there again", 30 * time.Second, (*demo).comeBack, met},
 }
+
+// newNick is what Alice calls herself later.
+const newNick = "Ada"
 
 // lastScene is played after -stay.
 var lastScene = scene{"The children go home", 15 * time.Second, (*demo).goHome, disconnected}
@@ -165,6 +171,7 @@ func (d *demo) startDesktops(ctx context.Context) error {
 		if p.desktop, err = desktop.Start(ctx, desktop.Options{Binary: d.binary}); err != nil {
 			return err
 		}
+		p.shell = newShell(p.Child, p.call)
 		go p.watch(d.events, d.over)
 		d.say(p.voice, "has a D-Bus session bus and asks for mission-control.")
 		if err := p.desktop.Wake(ctx); err != nil {
@@ -213,6 +220,21 @@ func (d *demo) disableLinkLocal(ctx context.Context) error {
 		d.say(p.voice, "needs no link-local account any more.")
 	}
 	return nil
+}
+
+func (d *demo) rename(ctx context.Context) error {
+	d.say(d.cast[0].voice, "changes her nick to "+newNick+".")
+	return d.cast[0].desktop.Set(ctx, d.cast[0].account, "Nickname", newNick)
+}
+
+func (d *demo) goAway(ctx context.Context) error {
+	d.say(d.cast[0].voice, "goes off-line.")
+	return d.cast[0].desktop.Set(ctx, d.cast[0].account, "Enabled", false)
+}
+
+func (d *demo) comeBack(ctx context.Context) error {
+	d.say(d.cast[0].voice, "goes on-line again.")
+	return d.cast[0].desktop.Set(ctx, d.cast[0].account, "Enabled", true)
 }
 
 func (d *demo) goHome(ctx context.Context) error {

@@ -17,6 +17,7 @@ type pupil struct {
 	desktop.Child
 	voice   voice
 	desktop *desktop.Desktop
+	shell   *shell        // of the goroutine that watches the desktop
 	reached map[mark]bool // of the stage's goroutine
 
 	linkLocal, account dbus.ObjectPath
@@ -30,13 +31,20 @@ const (
 	activated    mark = "served by telepathy-olpc"
 	connected    mark = "connected"
 	available    mark = "available"
+	met          mark = "in sight of the other"
+	alone        mark = "alone"
 	disconnected mark = "disconnected"
 )
+
+// aware is reached when it is known that a child has this nick.
+func aware(nick string) mark { return mark("aware of " + nick + "'s nick") }
 
 // ends says which marks stop to hold when another is reached.
 var ends = map[mark][]mark{
 	connected:    {disconnected},
 	disconnected: {connected, available},
+	met:          {alone},
+	alone:        {met},
 }
 
 // reach notes a mark and tells whether that is news.
@@ -61,23 +69,40 @@ type event struct {
 	mark  mark   // what pupil has reached, if any
 }
 
-// watch turns the signals of a child's bus into events until the bus connection ends.
+// watch turns the signals of a child's bus, and what its shell makes of them, into events until the bus connection ends.
 func (p *pupil) watch(events chan<- event, stop <-chan struct{}) {
 	for s := range p.desktop.Signals {
-		read := readers[s.Name]
-		if read == nil {
-			continue
-		}
-		m, text := read(s)
-		if text == "" {
-			continue
-		}
-		select {
-		case events <- event{time.Now(), p.voice, text, p, m}:
-		case <-stop:
-			return
+		for _, n := range p.hear(s) {
+			select {
+			case events <- event{time.Now(), p.voice, n.text, p, n.mark}:
+			case <-stop:
+				return
+			}
 		}
 	}
+}
+
+// hear gives what there is to tell of a signal: first what it says, then what the shell does.
+func (p *pupil) hear(s *dbus.Signal) []news {
+	var all []news
+	if read := readers[s.Name]; read != nil {
+		if m, text := read(s); text != "" {
+			all = append(all, news{m, text})
+		}
+	}
+	if react := reactions[s.Name]; react != nil {
+		seen, err := react(p.shell, s)
+		all = append(all, seen...)
+		if err != nil {
+			all = append(all, news{"", "asks in vain: " + err.Error()})
+		}
+	}
+	return all
+}
+
+// call calls a method of an object of a connection.
+func (p *pupil) call(conn, object dbus.ObjectPath, method string, args ...any) *dbus.Call {
+	return p.desktop.Bus.Object(busNameOf(conn), object).Call(method, 0, args...)
 }
 
 // readers say what a signal means, "" when it is no part of the story.

@@ -22,8 +22,11 @@ const (
 // Child is who sits at the desktop.
 type Child struct{ Nick, Color string }
 
+// Key stands for the text of the child's public key.
+func (c Child) Key() []byte { return []byte("public key of " + c.Nick) }
+
 // Name is the child's account name: Sugar takes the lower-case hexadecimal SHA-1 of the public key's text.
-func (c Child) Name() string { return digest("public key of " + c.Nick) }
+func (c Child) Name() string { return digest(string(c.Key())) }
 
 // Password is what Sugar makes of the private key in the same way.
 func (c Child) Password() string { return digest("private key of " + c.Nick) }
