@@ -68,6 +68,9 @@ func (g *Group) Has(h uint32) bool {
 // Members lists the full members in the order of their coming.
 func (g *Group) Members() []uint32 { return g.list(members) }
 
+// Everybody lists members and those who wait, in the order of their coming.
+func (g *Group) Everybody() []uint32 { return slices.Clone(g.order) }
+
 func (g *Group) list(s set) []uint32 {
 	list := []uint32{}
 	for _, h := range g.order {
@@ -91,6 +94,51 @@ func (g *Group) Apply(c Change) {
 		done.LocalPending, done.RemotePending, c.Actor, c.Reason)
 	g.Channel.Emit(tp.SignalChannelGroupMembersChangedDetailed, done.Added, done.Removed,
 		done.LocalPending, done.RemotePending, g.details(done))
+}
+
+// Own sets who is behind channel-specific handles, 0 for unknown, and announces
+// it; FillOwners does so before the channel is announced, in silence. An owner
+// stays known when the member leaves.
+func (g *Group) Own(owners map[uint32]uint32) {
+	changed := make(map[uint32]uint32, len(owners))
+	ids := make(map[uint32]string, len(owners))
+	for h, owner := range owners {
+		if was, known := g.owners[h]; known && was == owner {
+			continue
+		}
+		changed[h] = owner
+		maps.Copy(ids, g.identifiers([]uint32{h, owner}))
+	}
+	if len(changed) == 0 {
+		return
+	}
+	g.FillOwners(changed)
+	g.Channel.Emit(tp.SignalChannelGroupHandleOwnersChanged, changed, []uint32{})
+	g.Channel.Emit(tp.SignalChannelGroupHandleOwnersChangedDetailed, changed, []uint32{}, ids)
+}
+
+// FillOwners is described with [Group.Own].
+func (g *Group) FillOwners(owners map[uint32]uint32) {
+	if g.owners == nil {
+		g.owners = make(map[uint32]uint32)
+	}
+	maps.Copy(g.owners, owners)
+}
+
+// SetSelf changes the user's handle in the group and announces it.
+func (g *Group) SetSelf(h uint32) {
+	if g.Self == h {
+		return
+	}
+	g.Self = h
+	g.Channel.Emit(tp.SignalChannelGroupSelfHandleChanged, h)
+	g.Channel.Emit(tp.SignalChannelGroupSelfContactChanged, h, g.identifiers([]uint32{h})[h])
+}
+
+// IsLocalPending tells whether h waits to come in.
+func (g *Group) IsLocalPending(h uint32) bool {
+	p, in := g.places[h]
+	return in && p.set == localPending
 }
 
 // change alters the sets and returns the part of c that made a difference.

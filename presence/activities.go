@@ -26,6 +26,8 @@ type Rooms interface {
 	IsJoined(room jid.JID) bool
 	// IsOwn tells whether the occupant, a full JID, is the user.
 	IsOwn(occupant jid.JID) bool
+	// Known says that clients have been told what the activity in a room is.
+	Known(room jid.JID)
 }
 
 // Activities is what is known of Sugar's shared activities: what they are,
@@ -252,6 +254,12 @@ func (a *Activities) claim(said olpc.ActivityProperties) {
 		return
 	}
 	x.properties = said.Properties
+}
+
+// IsKnown tells whether it is known what the activity in a room is.
+func (a *Activities) IsKnown(room jid.JID) bool {
+	x := a.book[room]
+	return x != nil && len(x.properties) > 0
 }
 
 // tellProperties announces what an activity is, if that is news.

@@ -206,11 +206,13 @@ func (a *Activities) tellOwn() {
 }
 
 // setCurrent changes what the user looks at; the zero value is nothing. What
-// everybody may see of it is decided when it is published.
+// everybody may see of it is decided when it is published. Sugar says so of an
+// activity of others as soon as its window opens, which is before the user is in
+// the room; nothing of it is published until then.
 func (a *Activities) setCurrent(x olpc.Activity, done func(error)) {
 	if x != (olpc.Activity{}) {
 		o := a.own.find(x.Room)
-		if o == nil && !a.isJoined(x.Room) {
+		if o == nil && !a.isJoined(x.Room) && !a.IsKnown(x.Room) {
 			done(tp.Errorf(tp.ErrorInvalidArgument, "can't set an activity as current without announcing it"))
 			return
 		}

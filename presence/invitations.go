@@ -82,6 +82,9 @@ func (a *Activities) handleInvitation(from jid.JID, said olpc.ActivityProperties
 	a.hold(b)
 	a.claim(said)
 	a.tell(b)
+	if a.rooms != nil {
+		a.rooms.Known(said.Room)
+	}
 }
 
 func (a *Activities) handleUninvite(from jid.JID, x olpc.Activity) {

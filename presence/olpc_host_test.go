@@ -262,6 +262,8 @@ func (r *sugarRig) next(what string) sugarQuestion {
 	return q
 }
 
+func (r *sugarRig) Known(jid.JID) {}
+
 // answer gives a question its result; payload is what a fetch finds.
 func (r *sugarRig) answer(what, payload string) {
 	r.t.Helper()

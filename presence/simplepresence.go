@@ -89,6 +89,7 @@ type SimplePresence struct {
 	own    status // what the user set, before as well as after connecting
 	text   string // with this message
 	extras []func() *stanza.Element
+	sent   []func()
 }
 
 // NewSimplePresence gives the user the status available.
@@ -122,11 +123,23 @@ func (p *SimplePresence) Extend(part func() *stanza.Element) {
 	p.extras = append(p.extras, part)
 }
 
+// Follow has f called after each presence that went to everybody, for those who
+// have to be told apart, such as rooms.
+func (p *SimplePresence) Follow(f func()) { p.sent = append(p.sent, f) }
+
+// send sends the own presence to everybody.
+func (p *SimplePresence) send() {
+	p.host.Send(p.Build())
+	for _, f := range p.sent {
+		f()
+	}
+}
+
 // Resend publishes the own presence again because an extra part has changed.
 // Nobody's status has changed by that.
 func (p *SimplePresence) Resend() {
 	if p.host.IsConnected() {
-		p.host.Send(p.Build())
+		p.send()
 	}
 }
 
@@ -166,7 +179,7 @@ func (p *SimplePresence) setPresence(call *bus.Call) {
 }
 
 func (p *SimplePresence) publish() {
-	p.host.Send(p.Build())
+	p.send()
 	self := p.host.SelfHandle()
 	p.host.Emit(tp.SignalConnectionSimplePresencePresencesChanged, map[uint32]simple{self: p.of(self)})
 }

@@ -168,7 +168,10 @@ func (d *dialogue) show(initiator uint32, requested bool) {
 		Requested:  requested,
 		Interfaces: append(d.Interfaces(), d.destroyable()),
 		Immutable:  d.Immutable(),
-		OnClose:    func(call *bus.Call) { d.close(call, true) },
+		OnClose: func(call *bus.Call) {
+			d.close(true)
+			call.Return()
+		},
 	}
 	// Sugar's Chat takes every text channel for one with a group.
 	group := &channels.Group{Channel: ch, Self: h.SelfHandle()}
@@ -187,8 +190,11 @@ func refuseMembers(call *bus.Call) {
 // destroyable is Channel.Interface.Destroyable.
 func (d *dialogue) destroyable() bus.Interface {
 	return bus.Interface{
-		Facts:   tp.InterfaceChannelDestroyable,
-		Methods: map[string]func(*bus.Call){"Destroy": func(call *bus.Call) { d.close(call, false) }},
+		Facts: tp.InterfaceChannelDestroyable,
+		Methods: map[string]func(*bus.Call){"Destroy": func(call *bus.Call) {
+			d.close(false)
+			call.Return()
+		}},
 	}
 }
 
@@ -196,7 +202,7 @@ func (d *dialogue) destroyable() bus.Interface {
 // because they came too late for who closes it, or nobody was there, a new
 // channel takes its place (specification, Channel.Type.Text), unless it is to
 // be destroyed.
-func (d *dialogue) close(call *bus.Call, rescue bool) {
+func (d *dialogue) close(rescue bool) {
 	h := d.chats.host
 	d.sayGone()
 	h.Closed(d.Channel)
@@ -207,7 +213,6 @@ func (d *dialogue) close(call *bus.Call, rescue bool) {
 	} else {
 		delete(d.chats.open, d.who)
 	}
-	call.Return()
 }
 
 // nickOf is the name that the sender of a message gives, XEP-0172 §4.3.

@@ -44,22 +44,27 @@ func (c *Conversation) setChatState(call *bus.Call) {
 	if !call.Args((*uint32)(&s)) {
 		return
 	}
-	switch {
-	case s == tp.ChannelChatStateGone:
-		call.Fail(tp.Errorf(tp.ErrorInvalidArgument, "who is gone closes the channel"))
+	if err := c.changeState(s); err != nil {
+		call.Fail(err)
 		return
-	case int64(s) >= int64(len(wireStates)):
-		call.Fail(tp.Errorf(tp.ErrorInvalidArgument, "%d is not a chat state", s))
-		return
-	}
-	if s != c.own {
-		if err := c.cfg.SetState(s); err != nil {
-			call.Fail(err)
-			return
-		}
-		c.setOwn(s)
 	}
 	call.Return()
+}
+
+func (c *Conversation) changeState(s tp.ChannelChatState) error {
+	switch {
+	case s == tp.ChannelChatStateGone:
+		return tp.Errorf(tp.ErrorInvalidArgument, "who is gone closes the channel")
+	case int64(s) >= int64(len(wireStates)):
+		return tp.Errorf(tp.ErrorInvalidArgument, "%d is not a chat state", s)
+	case s == c.own:
+		return nil
+	}
+	if err := c.cfg.SetState(s); err != nil {
+		return err
+	}
+	c.setOwn(s)
+	return nil
 }
 
 func (c *Conversation) setOwn(s tp.ChannelChatState) {

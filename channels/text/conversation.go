@@ -188,7 +188,8 @@ func written(text string) int {
 	if len(text) <= maxText/longest || len(text) > maxText {
 		return len(text)
 	}
-	return len(stanza.New("", "body", stanza.Text(text)).AppendXML(nil, ""))
+	const tags = len("<a></a>")
+	return len(stanza.New("", "a", stanza.Text(text)).AppendXML(nil, "")) - tags
 }
 
 // Rescue prepares the conversation for another channel, because messages are

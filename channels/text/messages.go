@@ -178,29 +178,36 @@ func parseText(p part) (string, error) {
 	return text, nil
 }
 
-// getPendingMessageContent tells no more than PendingMessages does, since all
-// content is there at once.
 func (c *Conversation) getPendingMessageContent(call *bus.Call) {
 	var id uint32
 	var wanted []uint32
 	if !call.Args(&id, &wanted) {
 		return
 	}
+	content, err := c.content(id, wanted)
+	if err != nil {
+		call.Fail(err)
+		return
+	}
+	call.Return(content)
+}
+
+// content tells no more than PendingMessages does, since all of a message is
+// there at once.
+func (c *Conversation) content(id uint32, wanted []uint32) (map[uint32]dbus.Variant, error) {
 	p, found := c.pending.find(id)
 	if !found {
-		call.Fail(tp.Errorf(tp.ErrorInvalidArgument, "message %d is not pending", id))
-		return
+		return nil, tp.Errorf(tp.ErrorInvalidArgument, "message %d is not pending", id)
 	}
 	parts := c.parts(p)
 	content := make(map[uint32]dbus.Variant, len(wanted))
 	for _, n := range wanted {
 		if n == 0 || int64(n) >= int64(len(parts)) {
-			call.Fail(tp.Errorf(tp.ErrorInvalidArgument, "the message has no part %d", n))
-			return
+			return nil, tp.Errorf(tp.ErrorInvalidArgument, "the message has no part %d", n)
 		}
 		content[n] = parts[n][keyContent]
 	}
-	call.Return(content)
+	return content, nil
 }
 
 // sentParts is a message of ours as others see it.

@@ -76,11 +76,11 @@ func (q *queue) add(p *pending) (lost []uint32) {
 	return lost
 }
 
-// shed drops the oldest eighth, so that not every message that comes then
-// costs another, and more if that is not room enough.
+// shed drops the oldest, and as many that an eighth of the queue is free
+// afterwards: then not every message that comes costs another.
 func (q *queue) shed(room int) []uint32 {
 	n, bytes := 0, q.bytes+room
-	for n < len(q.list) && (n < maxPending/8 || bytes > maxPendingBytes) {
+	for n < len(q.list) && (len(q.list)-n > maxPending*7/8 || bytes > maxPendingBytes*7/8) {
 		bytes -= q.list[n].bytes()
 		n++
 	}

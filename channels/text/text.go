@@ -34,22 +34,32 @@ func (c *Conversation) acknowledgePendingMessages(call *bus.Call) {
 	if !call.Args(&ids) {
 		return
 	}
-	removed, found := c.pending.remove(ids)
-	if !found {
-		call.Fail(tp.Errorf(tp.ErrorInvalidArgument, "not all of these messages are pending"))
+	if err := c.acknowledge(ids); err != nil {
+		call.Fail(err)
 		return
-	}
-	if len(removed) > 0 {
-		c.emitRemoved(removed)
 	}
 	call.Return()
 }
 
+func (c *Conversation) acknowledge(ids []uint32) error {
+	removed, found := c.pending.remove(ids)
+	if !found {
+		return tp.Errorf(tp.ErrorInvalidArgument, "not all of these messages are pending")
+	}
+	if len(removed) > 0 {
+		c.emitRemoved(removed)
+	}
+	return nil
+}
+
 func (c *Conversation) listPendingMessages(call *bus.Call) {
 	var clear bool
-	if !call.Args(&clear) {
-		return
+	if call.Args(&clear) {
+		call.Return(c.list(clear))
 	}
+}
+
+func (c *Conversation) list(clear bool) []pendingText {
 	list := make([]pendingText, len(c.pending.list))
 	for i := range list {
 		p := &c.pending.list[i]
@@ -58,7 +68,7 @@ func (c *Conversation) listPendingMessages(call *bus.Call) {
 	if clear && len(list) > 0 {
 		c.emitRemoved(c.pending.drop(len(list)))
 	}
-	call.Return(list)
+	return list
 }
 
 func (c *Conversation) sendText(call *bus.Call) {

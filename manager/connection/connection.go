@@ -21,6 +21,7 @@ import (
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/xmpp"
 	"telepathy-olpc/xmpp/disco"
+	"telepathy-olpc/xmpp/services"
 )
 
 // Connection is one requested login, from RequestConnection until it has left
@@ -33,14 +34,18 @@ type Connection struct {
 	log  *logrus.Entry
 	life Life
 
-	status  tp.ConnectionStatus
-	ended   bool // nothing new begins any more
-	handles handle.Set
-	self    uint32 // 0 until the session is ready
-	hasPEP  bool
-	server  *disco.Info   // what the server tells of itself; nil if it told nothing
-	session *xmpp.Session // nil until Connect
-	served  []serving
+	status   tp.ConnectionStatus
+	ended    bool // nothing new begins any more
+	handles  handle.Set
+	self     uint32 // 0 until the session is ready
+	hasPEP   bool
+	server   *disco.Info   // what the server tells of itself; nil if it told nothing
+	session  *xmpp.Session // nil until Connect
+	services *services.Search
+	// conference is where rooms without a service in their name are; empty
+	// until somebody has wanted to know.
+	conference string
+	served     []serving
 	people
 }
 

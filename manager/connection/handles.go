@@ -1,11 +1,13 @@
 package connection
 
 import (
+	"slices"
 	"strings"
 
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/xmpp/jid"
+	"telepathy-olpc/xmpp/services"
 )
 
 func (c *Connection) requestHandles(call *bus.Call) {
@@ -14,16 +16,36 @@ func (c *Connection) requestHandles(call *bus.Call) {
 	if !call.Args(&kind, &ids) {
 		return
 	}
-	handles := make([]uint32, len(ids))
-	for i, id := range ids {
-		h, err := c.ensureHandle(kind, id)
-		if err != nil {
-			call.Fail(err)
-			return
+	c.whenResolvable(kind, ids, func() {
+		handles := make([]uint32, len(ids))
+		for i, id := range ids {
+			h, err := c.ensureHandle(kind, id)
+			if err != nil {
+				call.Fail(err)
+				return
+			}
+			handles[i] = h
 		}
-		handles[i] = h
+		call.Return(handles)
+	})
+}
+
+// whenResolvable waits until it is known where rooms are, if one is named
+// without its service: Sugar's activity identifiers are. Guessing would put the
+// activity where nobody finds it.
+func (c *Connection) whenResolvable(kind tp.HandleType, ids []string, then func()) {
+	named := func(id string) bool { return strings.Contains(id, "@") }
+	if kind != tp.HandleTypeRoom || c.conference != "" || !slices.ContainsFunc(ids, func(id string) bool { return !named(id) }) {
+		then()
+		return
 	}
-	call.Return(handles)
+	c.services.First(services.Conference, func(s services.Service, found bool) {
+		c.conference = c.cfg.conferenceService()
+		if found {
+			c.conference = s.JID.Domain()
+		}
+		then()
+	})
 }
 
 // ensureHandle gives the identifier a user or client wrote its handle.
@@ -65,7 +87,7 @@ func parseContact(id string) (jid.JID, error) {
 func (c *Connection) parseRoom(id string) (jid.JID, error) {
 	full := id
 	if !strings.Contains(id, "@") {
-		full = id + "@" + c.cfg.conferenceService()
+		full = id + "@" + c.conference
 	}
 	j, err := jid.Parse(full)
 	if err != nil || j.Local() == "" || !j.IsBare() {

@@ -12,6 +12,7 @@ import (
 	"telepathy-olpc/xmpp/disco"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/pep"
+	"telepathy-olpc/xmpp/services"
 	"telepathy-olpc/xmpp/stanza"
 )
 
@@ -74,8 +75,22 @@ func (c *Connection) connected() {
 	if !c.hasPEP {
 		c.log.Warn("The server has no personal events (XEP-0163): nobody will see this child's colours and activities")
 	}
+	c.services = c.searchServices()
 	c.appear(func() { c.setStatus(tp.ConnectionStatusConnected, tp.ConnectionStatusReasonRequested) })
 	c.log.Info("Connected")
+}
+
+// searchServices begins to look for what the server has beside itself, so that it
+// is known when an activity is shared.
+func (c *Connection) searchServices() *services.Search {
+	server, _ := jid.New("", c.Self().Domain(), "")
+	s := services.New(services.Config{
+		Asker:  c.session,
+		After:  func(d time.Duration, label string, f func()) func() { return c.loop.After(d, label, f).Stop },
+		Server: server,
+	})
+	s.Start()
+	return s
 }
 
 // Emit sends a signal of the Connection object.
@@ -119,6 +134,12 @@ func (c *Connection) Self() jid.JID {
 	}
 	return c.session.Self()
 }
+
+// Nick is the user's name, as others are to see it.
+func (c *Connection) Nick() string { return c.aliasing.Alias(c.self) }
+
+// Presence is the user's presence as it is to be sent now.
+func (c *Connection) Presence() *stanza.Element { return c.presence.Build() }
 
 // Priority is that of the own presence.
 func (c *Connection) Priority() int8 { return c.cfg.Priority }

@@ -3,6 +3,7 @@ package connection
 import (
 	"errors"
 
+	"telepathy-olpc/channels/room"
 	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
 	"telepathy-olpc/xmpp/blocking"
@@ -24,12 +25,15 @@ type people struct {
 	avatars      *presence.Avatars
 	capabilities *presence.Capabilities
 	activities   *presence.Activities
-	requests     *requests
+
+	lists    *lists
+	rooms    *room.Rooms
+	requests *requests
 }
 
 // meet makes everything that watches people. Watchers are told in the order in
-// which they are made: "subscribe", in requests, has a newcomer before anybody
-// tells of its activities.
+// which they are made: "subscribe", in lists, has a newcomer before anybody tells
+// of its activities.
 func (c *Connection) meet() {
 	c.people.people = presence.NewPeople(c)
 	c.presence = presence.NewSimplePresence(c, c.people.people)
@@ -42,17 +46,23 @@ func (c *Connection) meet() {
 	c.contactInfo = presence.NewContactInfo(c, c.cards)
 	c.avatars = presence.NewAvatars(c, c.people.people, c.presence, c.cards)
 	c.capabilities = presence.NewCapabilities(c, c.people.people, c.presence)
-	c.requests = newRequests(c)
+	c.lists = newLists(c)
 	c.activities = presence.NewActivities(c, c.people.people, c.events)
+	c.rooms = room.New(c, c.activities)
+	c.activities.Use(c.rooms)
+	c.presence.Follow(c.rooms.UpdatePresence)
+	c.requests = newRequests(c)
 }
 
 // listen has the session's stanzas handled by who knows them; of two handlers
 // of a kind the first is asked first.
 func (c *Connection) listen(s *xmpp.Session) {
+	s.HandlePresence(c.rooms.HandlePresence)
 	s.HandlePresence(c.contactList.HandlePresence)
 	s.HandlePresence(c.people.people.HandlePresence)
 	s.HandleMessage(c.events.HandleMessage)
 	s.HandleMessage(c.activities.HandleMessage)
+	s.HandleMessage(c.rooms.HandleMessage)
 	s.HandleIQ(roster.NS, c.contactList.HandlePush)
 	s.HandleIQ(blocking.NS, c.blocking.HandlePush)
 	s.HandleIQ(blocking.NSPrivacy, c.blocking.HandlePush)
@@ -76,6 +86,7 @@ var errOver = errors.New("the connection has ended")
 
 // depart answers those who still wait for something of the server.
 func (c *Connection) depart() {
+	c.rooms.Close()
 	c.activities.Disconnecting()
 	c.events.Close(errOver)
 	c.cards.Close(errOver)

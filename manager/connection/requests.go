@@ -8,6 +8,7 @@ import (
 
 	"telepathy-olpc/channels"
 	"telepathy-olpc/channels/contactlist"
+	"telepathy-olpc/channels/room"
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
 )
@@ -18,7 +19,8 @@ var channelTypes = []struct {
 	classes []channels.Class
 	serve   func(*Connection) channels.Server
 }{
-	{contactlist.Classes, func(c *Connection) channels.Server { return newLists(c) }},
+	{contactlist.Classes, func(c *Connection) channels.Server { return c.lists }},
+	{room.Classes, func(c *Connection) channels.Server { return c.rooms }},
 }
 
 // ChannelClasses lists the channel classes of every Connection.
@@ -102,13 +104,20 @@ func (r *requests) take(call *bus.Call, ensure bool, answer func(*channels.Chann
 		call.Fail(tp.Errorf(tp.ErrorInvalidArgument, "%s is missing", tp.PropertyChannelChannelType))
 		return
 	}
-	target, err := r.target(properties)
-	if err != nil {
-		call.Fail(err)
-		return
+	var ids []string
+	if id, is := properties[tp.PropertyChannelTargetID].Value().(string); is {
+		ids = []string{id}
 	}
-	r.route(&channels.Request{
-		Kind: kind, Target: target, Properties: properties, Ensure: ensure, Answer: answer, Fail: call.Fail,
+	handleType, _ := bus.Uint(properties[tp.PropertyChannelTargetHandleType].Value())
+	r.conn.whenResolvable(tp.HandleType(handleType), ids, func() {
+		target, err := r.target(properties)
+		if err != nil {
+			call.Fail(err)
+			return
+		}
+		r.route(&channels.Request{
+			Kind: kind, Target: target, Properties: properties, Ensure: ensure, Answer: answer, Fail: call.Fail,
+		})
 	})
 }
 

@@ -1,0 +1,175 @@
+// Package room serves Text channels to rooms (XEP-0045), one for each shared
+// activity: who is in them, what is said in them, and how they are set up.
+//
+// A channel of a room that is to be joined appears only when the whole list of
+// occupants is known, because Sugar takes the members it is told first for all
+// there are. One that the user is invited to appears with the user as local
+// pending member.
+package room
+
+import (
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"telepathy-olpc/channels"
+	"telepathy-olpc/internal/loop"
+	"telepathy-olpc/internal/tp"
+	"telepathy-olpc/xmpp/jid"
+	"telepathy-olpc/xmpp/muc"
+	"telepathy-olpc/xmpp/stanza"
+)
+
+const (
+	// holdInvitation is how long an invitation waits for the message that says
+	// what the activity is: the two come by different ways, and Sugar asks
+	// as soon as it hears of the channel.
+	holdInvitation = 2 * time.Second
+	// maxInvitations bounds the rooms that strangers can make us show.
+	maxInvitations = 100
+)
+
+// Host is what rooms need of their Connection.
+type Host interface {
+	channels.Host
+	muc.Host
+	After(d time.Duration, label string, f func()) *loop.Timer
+	Log() *logrus.Entry
+	Self() jid.JID
+	// Nick is the user's name, as others are to see it.
+	Nick() string
+	// Presence is the user's presence as it is to be sent now.
+	Presence() *stanza.Element
+}
+
+// Activities is told what happens in the rooms, and knows what they are for.
+type Activities interface {
+	Joined(room jid.JID)
+	Left(room jid.JID)
+	Arrived(room, who jid.JID)
+	Invite(room, to jid.JID)
+	IsKnown(room jid.JID) bool
+}
+
+// Classes are the channel classes of rooms.
+var Classes = []channels.Class{{
+	Fixed: map[string]any{
+		tp.PropertyChannelChannelType:      tp.InterfaceChannelText.Name,
+		tp.PropertyChannelTargetHandleType: tp.HandleTypeRoom,
+	},
+	Allowed: []string{tp.PropertyChannelTargetHandle, tp.PropertyChannelTargetID},
+}}
+
+// Rooms are the rooms of one Connection.
+type Rooms struct {
+	host       Host
+	activities Activities
+	rooms      map[jid.JID]*Room
+	paths      int // number of the last channel
+	invited    int // rooms that wait for the user's answer
+}
+
+var _ channels.Server = (*Rooms)(nil)
+
+// New is in no room yet.
+func New(h Host, a Activities) *Rooms {
+	return &Rooms{host: h, activities: a, rooms: make(map[jid.JID]*Room)}
+}
+
+// IsJoined tells whether the user is in a room.
+func (s *Rooms) IsJoined(room jid.JID) bool {
+	r := s.rooms[room]
+	return r != nil && r.muc != nil && r.muc.IsJoined() && !r.leaving
+}
+
+// IsOwn tells whether an occupant, a full JID, is the user.
+func (s *Rooms) IsOwn(occupant jid.JID) bool {
+	r := s.rooms[occupant.Bare()]
+	return r != nil && r.muc != nil && r.muc.Nick() == occupant.Resource()
+}
+
+// Request gives the channel to a room, which is joined first if need be.
+func (s *Rooms) Request(req *channels.Request) {
+	where, _ := s.host.Handles().Rooms.ID(req.Target.Handle)
+	r := s.rooms[where]
+	if r == nil {
+		r = s.add(where)
+		r.requested = true
+	}
+	r.request(req)
+}
+
+func (s *Rooms) add(where jid.JID) *Room {
+	r := &Room{rooms: s, host: s.host, jid: where, handle: s.host.Handles().Rooms.Ensure(where)}
+	s.rooms[where] = r
+	return r
+}
+
+// HandlePresence takes the presence of an occupant.
+func (s *Rooms) HandlePresence(e *stanza.Element) bool {
+	r := s.sender(e)
+	return r != nil && r.muc != nil && r.muc.HandlePresence(e)
+}
+
+// HandleMessage takes a message from a room, or an invitation to one.
+func (s *Rooms) HandleMessage(e *stanza.Element) bool {
+	if i, is := muc.ParseInvitation(e); is {
+		s.handleInvitation(i)
+		return true
+	}
+	r := s.sender(e)
+	return r != nil && r.muc != nil && r.muc.HandleMessage(e)
+}
+
+func (s *Rooms) sender(e *stanza.Element) *Room {
+	from, err := jid.ParseLenient(e.Attr("from"))
+	if err != nil {
+		return nil
+	}
+	return s.rooms[from.Bare()]
+}
+
+// UpdatePresence tells all rooms that the user's presence has changed.
+func (s *Rooms) UpdatePresence() {
+	for _, r := range s.rooms {
+		if r.muc != nil {
+			r.muc.UpdatePresence()
+		}
+	}
+}
+
+// handleInvitation shows an invitation as a channel, at once if it is known what
+// the room is for, else when that has been waited for.
+func (s *Rooms) handleInvitation(i muc.Invitation) {
+	if s.rooms[i.Room] != nil || s.invited == maxInvitations {
+		return
+	}
+	r := s.add(i.Room)
+	r.invitation = &i
+	s.invited++
+	if s.activities.IsKnown(i.Room) {
+		r.showInvitation()
+		return
+	}
+	r.hold = s.host.After(holdInvitation, "invitation held", r.showInvitation)
+}
+
+// Known tells that the purpose of a room is known now.
+func (s *Rooms) Known(room jid.JID) {
+	if r := s.rooms[room]; r != nil && r.hold != nil {
+		r.showInvitation()
+	}
+}
+
+// Close gives all rooms up because the session is over: those who wait for one
+// are answered.
+func (s *Rooms) Close() {
+	for where, r := range s.rooms {
+		delete(s.rooms, where)
+		r.hold.Stop()
+		if r.muc != nil {
+			r.muc.Close()
+		}
+		r.refuse(tp.Errorf(tp.ErrorDisconnected, "the connection has ended"))
+	}
+}
