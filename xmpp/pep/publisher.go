@@ -3,30 +3,34 @@ package pep
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"telepathy-olpc/xmpp/stanza"
 )
 
-// How often a publish is tried and how long is waited after the first failure;
-// the time doubles from try to try, three seconds in all.
+// How often a publish is tried, and how long is waited after a failure on
+// average: the time doubles from try to try up to the longest, a minute in all.
 const (
-	maxTries  = 5
-	firstWait = 200 * time.Millisecond
+	maxTries    = 16
+	firstWait   = 200 * time.Millisecond
+	longestWait = 5 * time.Second
 )
 
 // Publisher publishes the account's own nodes one after another, in the order
-// in which they were given, and looks at each answer: ejabberd 23.01 now and
-// then refuses one of several sent in one go with item-not-found, while it
-// creates the nodes, and nobody would ever see that child.
+// in which they were given, and looks at each answer. ejabberd 23.01 refuses to
+// create a node, with item-not-found, when it creates another one at that moment,
+// be it for another account: where a class logs in for the first time, two tries
+// of five fail, and who gives up is seen by nobody.
 type Publisher struct {
 	asker  Asker
 	after  After
-	queue  []*publication // the first is under way, or waits to be tried again
-	asking bool           // the first is under way
-	stop   func()         // ends the wait; nil if there is none
-	closed error          // set by Close
+	vary   func(time.Duration) time.Duration // keeps those who failed together apart
+	queue  []*publication                    // the first is under way, or waits to be tried again
+	asking bool                              // the first is under way
+	stop   func()                            // ends the wait; nil if there is none
+	closed error                             // set by Close
 }
 
 // publication is a node's newest value that is not yet published.
@@ -39,7 +43,7 @@ type publication struct {
 
 // NewPublisher returns a Publisher with nothing to do.
 func NewPublisher(asker Asker, after After) *Publisher {
-	return &Publisher{asker: asker, after: after}
+	return &Publisher{asker: asker, after: after, vary: func(d time.Duration) time.Duration { return d/2 + rand.N(d) }}
 }
 
 // Publish makes payload what the node holds. A value of the same node that
@@ -112,7 +116,7 @@ func (p *Publisher) handleAnswer(pub *publication, err error) {
 		newer.done = slices.Concat(pub.done, newer.done)
 		pub.done = nil
 	case pub.tries+1 < maxTries:
-		p.stop = p.after(firstWait<<pub.tries, "publish again", func() {
+		p.stop = p.after(p.vary(min(firstWait<<pub.tries, longestWait)), "publish again", func() {
 			p.stop = nil
 			p.next()
 		})

@@ -84,7 +84,9 @@ func (w *world) publish(p *Publisher, node, value string) {
 
 func start(t *testing.T) (*world, *Publisher) {
 	w := &world{t: t}
-	return w, NewPublisher(w, w.after)
+	p := NewPublisher(w, w.after)
+	p.vary = func(d time.Duration) time.Duration { return d }
+	return w, p
 }
 
 var notFound = stanza.NewError(stanza.ItemNotFound, "")
@@ -142,13 +144,32 @@ func TestPublisher_givesUp(t *testing.T) {
 	w, p := start(t)
 	w.publish(p, "a", "1")
 	w.publish(p, "b", "1")
-	for range maxTries - 1 {
+	var want []string
+	for try := range maxTries - 1 {
 		w.answer(notFound)
 		w.ring()
+		want = append(want, "ask a=1", "wait "+min(200*time.Millisecond<<try, 5*time.Second).String())
 	}
 	w.answer(notFound)
-	w.happened("ask a=1", "wait 200ms", "ask a=1", "wait 400ms", "ask a=1", "wait 800ms", "ask a=1", "wait 1.6s", "ask a=1",
-		"done a=1: publish a: item-not-found", "ask b=1")
+	w.happened(append(want, "ask a=1", "done a=1: publish a: item-not-found", "ask b=1")...)
+}
+
+// Who failed together does not try again together.
+func TestPublisher_varies(t *testing.T) {
+	p := NewPublisher(nil, nil)
+	const mean = time.Second
+	first := p.vary(mean)
+	same := true
+	for range 100 {
+		d := p.vary(mean)
+		same = same && d == first
+		if d < mean/2 || d >= mean/2+mean {
+			t.Errorf("waits %v", d)
+		}
+	}
+	if same {
+		t.Errorf("waits always %v", first)
+	}
 }
 
 func TestPublisher_refusedForGood(t *testing.T) {
