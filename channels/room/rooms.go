@@ -15,6 +15,7 @@ import (
 	"telepathy-olpc/channels"
 	"telepathy-olpc/internal/loop"
 	"telepathy-olpc/internal/tp"
+	"telepathy-olpc/xmpp/chat"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/muc"
 	"telepathy-olpc/xmpp/stanza"
@@ -111,15 +112,25 @@ func (s *Rooms) HandlePresence(e *stanza.Element) bool {
 	return r != nil && r.muc != nil && r.muc.HandlePresence(e)
 }
 
-// HandleMessage takes a message from a room, or an invitation to one.
+// HandleMessage takes a message from a room, or an invitation to one. What an
+// occupant says to us alone belongs to the chat with the occupant.
 func (s *Rooms) HandleMessage(e *stanza.Element) bool {
 	if i, is := muc.ParseInvitation(e); is {
 		s.handleInvitation(i)
 		return true
 	}
 	r := s.sender(e)
-	return r != nil && r.muc != nil && r.muc.HandleMessage(e)
+	return r != nil && r.muc != nil && !isPrivate(e) && r.muc.HandleMessage(e)
 }
+
+func isPrivate(e *stanza.Element) bool {
+	from, err := jid.ParseLenient(e.Attr("from"))
+	kind := chat.Type(e.Attr("type"))
+	return err == nil && !from.IsBare() && kind != chat.Groupchat && kind != chat.Failed
+}
+
+// IsRoom tells whether a bare address is that of a room that we have to do with.
+func (s *Rooms) IsRoom(bare jid.JID) bool { return s.rooms[bare] != nil }
 
 func (s *Rooms) sender(e *stanza.Element) *Room {
 	from, err := jid.ParseLenient(e.Attr("from"))

@@ -111,6 +111,12 @@ func (c *Chats) HandleMessage(e *stanza.Element) bool {
 	return true
 }
 
+// HandleError takes messages of chats that come back. It is asked before rooms
+// are, which take all errors that come from there.
+func (c *Chats) HandleError(e *stanza.Element) bool {
+	return e.Attr("type") == string(chat.Failed) && c.HandleMessage(e)
+}
+
 // partner tells whose chat a message from this address belongs to. A room is
 // nobody to chat with.
 func (c *Chats) partner(from jid.JID) (who jid.JID, is bool) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"telepathy-olpc/channels/room"
+	"telepathy-olpc/channels/text"
 	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
 	"telepathy-olpc/xmpp/blocking"
@@ -28,6 +29,7 @@ type people struct {
 
 	lists    *lists
 	rooms    *room.Rooms
+	chats    *text.Chats
 	requests *requests
 }
 
@@ -51,6 +53,7 @@ func (c *Connection) meet() {
 	c.rooms = room.New(c, c.activities)
 	c.activities.Use(c.rooms)
 	c.presence.Follow(c.rooms.UpdatePresence)
+	c.chats = newChats(c)
 	c.requests = newRequests(c)
 }
 
@@ -62,7 +65,9 @@ func (c *Connection) listen(s *xmpp.Session) {
 	s.HandlePresence(c.people.people.HandlePresence)
 	s.HandleMessage(c.events.HandleMessage)
 	s.HandleMessage(c.activities.HandleMessage)
+	s.HandleMessage(c.chats.HandleError)
 	s.HandleMessage(c.rooms.HandleMessage)
+	s.HandleMessage(c.chats.HandleMessage)
 	s.HandleIQ(roster.NS, c.contactList.HandlePush)
 	s.HandleIQ(blocking.NS, c.blocking.HandlePush)
 	s.HandleIQ(blocking.NSPrivacy, c.blocking.HandlePush)

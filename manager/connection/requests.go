@@ -9,6 +9,7 @@ import (
 	"telepathy-olpc/channels"
 	"telepathy-olpc/channels/contactlist"
 	"telepathy-olpc/channels/room"
+	"telepathy-olpc/channels/text"
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
 )
@@ -21,6 +22,7 @@ var channelTypes = []struct {
 }{
 	{contactlist.Classes, func(c *Connection) channels.Server { return c.lists }},
 	{room.Classes, func(c *Connection) channels.Server { return c.rooms }},
+	{text.Classes, func(c *Connection) channels.Server { return c.chats }},
 }
 
 // ChannelClasses lists the channel classes of every Connection.
