@@ -214,33 +214,33 @@ func (c *Conversation) content(id uint32, wanted []uint32) (map[uint32]dbus.Vari
 func (c *Conversation) sentParts(o *Outgoing, at int64) []part {
 	header := make(part, 5)
 	c.putSender(header, c.cfg.Self())
-	header[keyType] = dbus.MakeVariant(o.Type)
-	header[keySent] = dbus.MakeVariant(at)
-	header[keyToken] = dbus.MakeVariant(o.Token)
+	header[keyType] = number(o.Type)
+	header[keySent] = moment(at)
+	header[keyToken] = word(o.Token)
 	return []part{header, textPart(o.Text, false)}
 }
 
 // parts is a pending message.
 func (c *Conversation) parts(p *pending) []part {
 	header := make(part, 8)
-	header[keyPendingID] = dbus.MakeVariant(p.id)
-	header[keyType] = dbus.MakeVariant(p.kind())
-	header[keyReceived] = dbus.MakeVariant(p.at)
+	header[keyPendingID] = number(p.id)
+	header[keyType] = number(p.kind())
+	header[keyReceived] = moment(p.at)
 	c.putSender(header, p.Sender)
 	if !p.Sent.IsZero() {
-		header[keySent] = dbus.MakeVariant(p.Sent.Unix())
+		header[keySent] = moment(p.Sent.Unix())
 	}
 	if p.Token != "" {
-		header[keyToken] = dbus.MakeVariant(p.Token)
+		header[keyToken] = word(p.Token)
 	}
 	if p.Nickname != "" {
-		header[keyNickname] = dbus.MakeVariant(p.Nickname)
+		header[keyNickname] = word(p.Nickname)
 	}
 	if p.Scrollback {
-		header[keyHistory] = dbus.MakeVariant(true)
+		header[keyHistory] = yes
 	}
 	if p.rescued {
-		header[keyRescued] = dbus.MakeVariant(true)
+		header[keyRescued] = yes
 	}
 	if p.report != nil {
 		c.putReport(header, p.report)
@@ -253,15 +253,35 @@ func (c *Conversation) parts(p *pending) []part {
 
 func (c *Conversation) putSender(header part, sender uint32) {
 	if id, known := c.cfg.Handles.Contacts.ID(sender); known {
-		header[keySender] = dbus.MakeVariant(sender)
-		header[keySenderID] = dbus.MakeVariant(id.String())
+		header[keySender] = number(sender)
+		header[keySenderID] = word(id.String())
 	}
 }
 
 func textPart(text string, truncated bool) part {
-	p := part{keyContentType: dbus.MakeVariant(plain), keyContent: dbus.MakeVariant(text)}
+	p := part{keyContentType: plainType, keyContent: word(text)}
 	if truncated {
-		p[keyTruncated] = dbus.MakeVariant(true)
+		p[keyTruncated] = yes
 	}
 	return p
 }
+
+// Godbus finds out by reflection of what type a variant is; a message has too
+// many of them for that.
+var (
+	signatureS = dbus.SignatureOf("")
+	signatureU = dbus.SignatureOf(uint32(0))
+	signatureX = dbus.SignatureOf(int64(0))
+
+	yes       = dbus.MakeVariant(true)
+	plainType = word(plain)
+)
+
+func word(s string) dbus.Variant { return dbus.MakeVariantWithSignature(s, signatureS) }
+
+func number[T ~uint32](n T) dbus.Variant {
+	return dbus.MakeVariantWithSignature(uint32(n), signatureU)
+}
+
+// moment is Unix_Timestamp64.
+func moment(at int64) dbus.Variant { return dbus.MakeVariantWithSignature(at, signatureX) }

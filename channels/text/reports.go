@@ -118,15 +118,15 @@ func (c *Conversation) reportOn(r report, text string) {
 }
 
 func (c *Conversation) putReport(header part, r *report) {
-	header[keyDeliveryStatus] = dbus.MakeVariant(r.status)
-	header[keyDeliveryToken] = dbus.MakeVariant(r.sent.token)
+	header[keyDeliveryStatus] = number(r.status)
+	header[keyDeliveryToken] = word(r.sent.token)
 	if r.status == tp.DeliveryStatusDelivered {
 		return
 	}
 	if r.reason != tp.ChannelTextSendErrorUnknown {
-		header[keyDeliveryError] = dbus.MakeVariant(r.reason)
+		header[keyDeliveryError] = number(r.reason)
 	}
-	header[keyDeliveryMessage] = dbus.MakeVariant(r.detail)
+	header[keyDeliveryMessage] = word(r.detail)
 	echo := c.sentParts(&Outgoing{Token: r.sent.token, Type: r.sent.kind, Text: r.sent.text}, r.sent.at)
 	echo[1] = textPart(r.sent.text, r.sent.cut)
 	header[keyDeliveryEcho] = dbus.MakeVariant(echo)
