@@ -2,11 +2,13 @@ package presence
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/olpc"
+	"telepathy-olpc/xmpp/pep"
 	"telepathy-olpc/xmpp/stanza"
 )
 
@@ -96,8 +98,18 @@ func NewActivities(h Host, p *People, events *PersonalEvents) *Activities {
 // Use says which rooms there are.
 func (a *Activities) Use(rooms Rooms) { a.rooms = rooms }
 
-// Disconnecting answers those who wait for a contact's data.
+// Disconnecting takes back what is published of activities, since the user
+// leaves them all, and answers those who wait for a contact's data. Nobody waits
+// for the server's answers: what does not arrive is cleared when the next session
+// begins.
 func (a *Activities) Disconnecting() {
+	public := len(a.public()) > 0
+	a.own.list, a.own.current = nil, olpc.Activity{}
+	if public {
+		for _, n := range []node{nodeDescriptions, nodeActivities, nodeCurrent} {
+			a.host.Send(pep.BuildPublish(nodeNames[n], a.payload(n)).With(stanza.A("id", "gone"+strconv.Itoa(int(n)))))
+		}
+	}
 	a.closed = true
 	for _, b := range a.buddies {
 		b.retry.Stop()

@@ -379,3 +379,17 @@ func TestRoomMessage_unknownActivity(t *testing.T) {
 		r.expect("ActivitiesChanged ada [id-chess@chess]", "ActivityPropertiesChanged chess {private=true}")
 	})
 }
+
+// Who goes off-line leaves all activities, and says so before the goodbye.
+func TestDisconnecting_retracts(t *testing.T) {
+	sugarTest(t, func(r *sugarRig) {
+		r.share(false)
+		r.do(func() { r.setCurrent(chessGame(), func(error) {}) })
+		r.publishAll()
+		r.log = nil
+		r.do(r.Disconnecting)
+		const publish = "send  <pubsub><publish node=http://laptop.org/xmpp/"
+		r.expect(publish+"activity-properties><item><activities>", publish+"activities><item><activities>",
+			publish+"current-activity><item><activity type= room=>")
+	})
+}

@@ -123,7 +123,7 @@ func TestBuddyInfo_goneWithinGrace(t *testing.T) {
 		r.appear(bob)
 		r.getProperties(bob)
 		r.leave(bob)
-		r.expect("PresencesChanged bob=available", "PresencesChanged bob=unknown", "fetch buddy-properties of bob")
+		r.expect("PresencesChanged bob=available", "PresencesChanged bob=offline", "fetch buddy-properties of bob")
 		r.answer("fetch buddy-properties of bob", look)
 		r.expect("GetProperties bob -> " + looks)
 		r.pass(time.Minute)
@@ -268,7 +268,7 @@ func TestActivities_leaving(t *testing.T) {
 		r.event(bob, currentXML(chess))
 		r.log = nil
 		r.leave(bob)
-		r.expect("ActivitiesChanged bob []", `CurrentActivityChanged bob "" nothing`, "PresencesChanged bob=unknown")
+		r.expect("ActivitiesChanged bob []", `CurrentActivityChanged bob "" nothing`, "PresencesChanged bob=offline")
 		r.pass(time.Minute)
 		r.appear(bob)
 		r.getProperties(bob)
@@ -498,7 +498,7 @@ func TestActivities_shared(t *testing.T) {
 			t.Errorf("GetActivity gives %s, want chess", got)
 		}
 		r.leave(bob)
-		r.expect("ActivitiesChanged bob []", "PresencesChanged bob=unknown")
+		r.expect("ActivitiesChanged bob []", "PresencesChanged bob=offline")
 		if got := r.describeRoom(r.room(chess)); got != "{name=Chess!}" {
 			t.Errorf("the activity eve is in has properties %s", got)
 		}

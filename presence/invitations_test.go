@@ -43,7 +43,7 @@ func TestInvitation(t *testing.T) {
 		r.expect()
 		r.message(invitation(bob, uninvite(idOf(chess), chess)))
 		r.leave(eve)
-		r.expect("ActivitiesChanged bob []", "ActivitiesChanged eve []", "PresencesChanged eve=unknown")
+		r.expect("ActivitiesChanged bob []", "ActivitiesChanged eve []", "PresencesChanged eve=offline")
 		if got := r.findRoom(idOf(chess)); got != "NotAvailable" {
 			t.Errorf("GetActivity gives %s, want NotAvailable", got)
 		}

@@ -14,6 +14,9 @@ const (
 	// maxResources bounds what is kept of one contact: a person has a
 	// handful of devices, a stranger may invent any number.
 	maxResources = 16
+	// maxContacts bounds those who need not be in the roster to be seen: a
+	// stranger may invent any number of addresses.
+	maxContacts = 20_000
 	// maxText bounds a contact's status message, in bytes.
 	maxText = 1024
 )
@@ -111,6 +114,15 @@ func (p *People) Ensure(bare jid.JID) *Contact {
 	return c
 }
 
+// admit returns the contact who is heard of, nil when there are too many of whom
+// nobody else knows.
+func (p *People) admit(bare jid.JID) *Contact {
+	if p.contacts[bare] == nil && len(p.contacts) >= maxContacts && !p.rostered(bare) {
+		return nil
+	}
+	return p.Ensure(bare)
+}
+
 // HandlePresence takes a contact's presence: available, unavailable or error
 // (RFC 6121 §4). Subscription requests are not for it.
 func (p *People) HandlePresence(e *stanza.Element) bool {
@@ -132,7 +144,10 @@ func (p *People) HandlePresence(e *stanza.Element) bool {
 }
 
 func (p *People) available(from jid.JID, e *stanza.Element) {
-	c := p.Ensure(from.Bare())
+	c := p.admit(from.Bare())
+	if c == nil {
+		return
+	}
 	r := parseResource(e)
 	r.name = from.Resource()
 	for _, crowded := range c.put(r) {
@@ -176,7 +191,10 @@ func (p *People) left(c *Contact, resource string) {
 // nothing it said before holds (RFC 6121 §4.3.2).
 func (p *People) failed(from jid.JID, e *stanza.Element) {
 	p.unavailable(from.Bare())
-	c := p.Ensure(from.Bare())
+	c := p.admit(from.Bare())
+	if c == nil {
+		return
+	}
 	why := stanza.ErrorOf(e)
 	text := why.Text
 	if text == "" {
@@ -240,7 +258,9 @@ func (p *People) current(c *Contact) simple {
 		s := statuses[best.status]
 		return simple{s.spec.Type, s.name, best.text}
 	}
-	if p.rostered(c.JID) {
+	// Who was there and is gone is off-line, in the roster or not: Sugar takes
+	// a buddy away at nothing else.
+	if p.rostered(c.JID) || c.seen || c.shown == offline {
 		return offline
 	}
 	return unknown

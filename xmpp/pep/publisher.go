@@ -100,7 +100,7 @@ func (p *Publisher) next() {
 	}
 	p.asking = true
 	pub := p.queue[0]
-	p.asker.Ask(buildPublish(pub.node, pub.payload), func(_ *stanza.Element, err error) {
+	p.asker.Ask(BuildPublish(pub.node, pub.payload), func(_ *stanza.Element, err error) {
 		if p.closed == nil {
 			p.handleAnswer(pub, err)
 		}
@@ -166,9 +166,9 @@ func isTransient(err error) bool {
 	return errors.As(err, &e) && (e.Type == stanza.TypeWait || transient[e.Condition])
 }
 
-// buildPublish builds a publish as Sugar's clients always have: to ourselves,
+// BuildPublish builds a publish as Sugar's clients always have: to ourselves,
 // without an id for the item and without options.
-func buildPublish(node string, payload *stanza.Element) *stanza.Element {
+func BuildPublish(node string, payload *stanza.Element) *stanza.Element {
 	return stanza.New(stanza.NSClient, "iq", stanza.A("type", "set"),
 		stanza.New(NS, "pubsub", stanza.New(NS, "publish", stanza.A("node", node), stanza.New(NS, "item", payload))))
 }

@@ -95,7 +95,7 @@ func TestBuildPublish(t *testing.T) {
 	want := parse(t, `<iq type="set"><pubsub xmlns="http://jabber.org/protocol/pubsub"><publish node="http://laptop.org/xmpp/activities">`+
 		`<item><activities xmlns="http://laptop.org/xmpp/activities"/></item></publish></pubsub></iq>`)
 	const node = "http://laptop.org/xmpp/activities"
-	if got := buildPublish(node, stanza.New(node, "activities")); !got.Equal(want) {
+	if got := BuildPublish(node, stanza.New(node, "activities")); !got.Equal(want) {
 		t.Errorf("got %s", got)
 	}
 }
