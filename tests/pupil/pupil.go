@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"telepathy-olpc/internal/loop"
 	"telepathy-olpc/xmpp"
@@ -68,6 +69,12 @@ func (p *Pupil) Do(f func(*xmpp.Session)) error {
 	}
 	<-done
 	return nil
+}
+
+// After calls f on the loop when d is over, unless stop is called before. It is
+// for the loop, unlike the rest.
+func (p *Pupil) After(d time.Duration, label string, f func()) (stop func()) {
+	return p.loop.After(d, label, f).Stop
 }
 
 // Send sends a stanza.
