@@ -1,0 +1,43 @@
+// Command cmd fills a throwaway school server with simulated children and tells
+// what they cost the connection manager of one laptop.
+//
+//	go run ./tests/load/cmd -n 200
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"telepathy-olpc/tests/load"
+	"telepathy-olpc/tests/school"
+)
+
+func main() {
+	children := flag.Int("n", 200, "children to simulate")
+	server := flag.String("server", string(school.Ejabberd), "school server: ejabberd or prosody")
+	binary := flag.String("binary", "bin/telepathy-olpc", "connection manager")
+	rest := flag.Duration("rest", 10*time.Second, "how long nothing happens at the end")
+	limit := flag.Duration("limit", 10*time.Minute, "longest run")
+	flag.Parse()
+	path, err := filepath.Abs(*binary)
+	if err != nil || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, *limit)
+	defer cancel()
+	report, err := load.Run(ctx, load.Options{Children: *children, Server: school.Kind(*server), Binary: path, Rest: *rest, Log: os.Stdout})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+	fmt.Print("\n", report)
+}
