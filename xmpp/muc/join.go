@@ -11,11 +11,19 @@ import (
 // enter asks to be let in, XEP-0045 §7.2.2, for the first time or again.
 func (r *Room) enter() {
 	r.joins++
-	r.setTimer(joining, joinTimeout, "join timeout", func() {
-		// The room may still let us in: tell it that we are not there.
-		r.cfg.Host.Send(stanza.New(stanza.NSClient, "presence", stanza.A("type", "unavailable"), stanza.A("to", r.self())))
-		r.end(Ending{Departure: Departure{Cause: TimedOut}})
+	r.heard = false
+	r.knock()
+	r.setTimer(joining, joinRepeat, "join unheard", func() {
+		if !r.heard {
+			r.knock()
+		}
+		r.setTimer(joining, joinTimeout-joinRepeat, "join timeout", r.giveUp)
 	})
+}
+
+// knock sends the presence that asks to be let in. A room that gets it twice
+// tells twice who is in it.
+func (r *Room) knock() {
 	var password, history *stanza.Element
 	if r.entry.Password != "" {
 		password = stanza.New(NS, "password", stanza.Text(r.entry.Password))
@@ -24,6 +32,12 @@ func (r *Room) enter() {
 		history = stanza.New(NS, "history", stanza.A("maxchars", "0")) // XEP-0045 §7.2.14
 	}
 	r.cfg.Host.Send(r.entry.Presence().With(stanza.A("to", r.self()), stanza.A("id", r.joinID()), stanza.New(NS, "x", password, history)))
+}
+
+// giveUp ends the wish to enter. The room may still let us in, so it is told.
+func (r *Room) giveUp() {
+	r.cfg.Host.Send(stanza.New(stanza.NSClient, "presence", stanza.A("type", "unavailable"), stanza.A("to", r.self())))
+	r.end(Ending{Departure: Departure{Cause: TimedOut}})
 }
 
 // joinID is the id of the presence that asks to be let in.

@@ -161,6 +161,7 @@ func TestRoom_rejoinFails(t *testing.T) {
 	w = newWorld(t)
 	w.enter(Entry{})
 	w.forgotten()
+	w.fire("join unheard")
 	w.fire("join timeout")
 	w.want("ended timed out")
 }

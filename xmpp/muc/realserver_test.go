@@ -1,6 +1,7 @@
 package muc
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -241,6 +242,29 @@ func (s realServer) testOwner(t *testing.T, ana, bea *child, room jid.JID) {
 	ana.await(`ended destroyed "Macbeth doth come"`)
 }
 
+// awaitGone waits until there is no such room. ejabberd 23.01 loses questions
+// that come while a room ends; round trips to the server are when to ask again.
+func (c *child) awaitGone(room jid.JID) {
+	c.t.Helper()
+	gone := false
+	ping := stanza.New(stanza.NSClient, "iq", stanza.A("type", "get"), stanza.A("to", c.Self().Domain()), stanza.New(nsPing, "ping"))
+	var again func(*stanza.Element, error)
+	again = func(_ *stanza.Element, err error) {
+		if gone || err != nil {
+			return
+		}
+		disco.AskInfo(c, room, "", func(info *disco.Info, err error) {
+			if err != nil && !gone && !errors.Is(err, xmpp.ErrLost) {
+				gone = true
+				c.log <- "gone"
+			}
+		})
+		c.Ask(ping, again)
+	}
+	c.on(func() { again(nil, nil) })
+	c.await("gone")
+}
+
 // The room forgets a child, with the room still there and without.
 func (s realServer) testForgotten(t *testing.T) {
 	dora, eva := s.connect(t, "dora"), s.connect(t, "eva")
@@ -269,7 +293,8 @@ func (s realServer) testForgotten(t *testing.T) {
 	eva.await("entered Dora")
 
 	out(dora)
-	out(eva) // and with her the room is gone
+	out(eva)
+	dora.awaitGone(room)
 	dora.on(dora.room.Check)
 	dora.await("left Eva disconnected")
 	dora.await("rejoined")

@@ -15,6 +15,10 @@ import (
 const (
 	joinTimeout  = 180 * time.Second
 	leaveTimeout = 180 * time.Second
+	// joinRepeat is how long a room may say nothing at all until it is asked
+	// to let us in once more: ejabberd 23.01 loses what reaches a room while
+	// it ends because its last occupant has left.
+	joinRepeat = 10 * time.Second
 	// silence is how long a room may say nothing until it is asked whether we
 	// are in it, at least; twice that at most.
 	silence = 5 * time.Minute

@@ -164,13 +164,36 @@ func TestRoom_nickThatIsNone(t *testing.T) {
 }
 
 func TestRoom_joinTimeout(t *testing.T) {
+	const wish = `<presence to='coven@chat.shakespeare.lit/thirdwitch' id='join-1'><x xmlns='http://jabber.org/protocol/muc'><history maxchars='0'/></x></presence>`
+	const gone = `<presence type='unavailable' to='coven@chat.shakespeare.lit/thirdwitch'/>`
 	w := newWorld(t)
 	w.join(Entry{})
-	w.get(presence("firstwitch", member_))
-	w.sent = nil
+	w.fire("join unheard")
+	w.wantSent(wish, wish)
 	w.fire("join timeout")
-	w.wantSent(`<presence type='unavailable' to='coven@chat.shakespeare.lit/thirdwitch'/>`)
+	w.wantSent(gone)
 	w.want("ended timed out")
+
+	w = newWorld(t)
+	w.join(Entry{})
+	w.get(presence("firstwitch", member_))
+	w.fire("join unheard")
+	w.wantSent(wish)
+	w.get(presence("secondwitch", member_))
+	w.fire("join timeout")
+	w.wantSent(gone)
+	w.want("ended timed out")
+}
+
+// The room hears the wish to enter twice after all.
+func TestRoom_joinedTwice(t *testing.T) {
+	w := newWorld(t)
+	w.join(Entry{})
+	w.fire("join unheard")
+	for range 2 {
+		w.get(presence("firstwitch", member_), presence("thirdwitch", member_+selfCode))
+	}
+	w.want("joined firstwitch,thirdwitch", "changed firstwitch member participant", "self thirdwitch member participant")
 }
 
 func TestRoom_leave(t *testing.T) {
