@@ -135,8 +135,14 @@ func (c *Connection) Self() jid.JID {
 	return c.session.Self()
 }
 
-// Nick is the user's name, as others are to see it.
-func (c *Connection) Nick() string { return c.aliasing.Alias(c.self) }
+// Nick is the user's name, as others are to see it; the account's without the
+// server when there is no better one.
+func (c *Connection) Nick() string {
+	if alias := c.aliasing.Alias(c.self); alias != c.selfID() {
+		return alias
+	}
+	return c.Self().Local()
+}
 
 // Presence is the user's presence as it is to be sent now.
 func (c *Connection) Presence() *stanza.Element { return c.presence.Build() }
