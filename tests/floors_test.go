@@ -53,6 +53,7 @@ var house = []room{
 	{path: "internal/loop", floor: 0},
 	{path: "internal/dbuspeer", floor: 0, outside: []string{xsys}},
 	{path: "internal/child/...", floor: 0},
+	{path: "internal/cachefile", floor: 0},
 
 	{path: "internal/bus", floor: 1, not: xmppSide, outside: []string{godbus, logrus}},
 	{path: "internal/handle", floor: 1},

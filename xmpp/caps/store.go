@@ -1,14 +1,10 @@
 package caps
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 
+	"telepathy-olpc/internal/cachefile"
 	"telepathy-olpc/xmpp/disco"
 	"telepathy-olpc/xmpp/stanza"
 )
@@ -31,19 +27,12 @@ const (
 // file that is damaged, or that somebody else wrote, that is kept which is
 // true, beside the error.
 func Load(dir string) ([]Known, error) {
-	if dir == "" {
-		return nil, nil
-	}
-	path := filepath.Join(dir, fileName)
-	if stat, err := os.Stat(path); err == nil && !stat.Mode().IsRegular() {
-		return nil, fmt.Errorf("load capabilities: %s is no file", path) // opening a pipe would wait for ever
-	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	f, err := cachefile.Open(dir, fileName)
 	if err != nil {
 		return nil, fmt.Errorf("load capabilities: %w", err)
+	}
+	if f == nil {
+		return nil, nil
 	}
 	defer f.Close()
 	known, err := read(f)
@@ -78,11 +67,9 @@ func read(r io.Reader) ([]Known, error) {
 // was in it: another connection may have learned that. It blocks and so is no
 // call for the loop. The old file stays when the new cannot be written.
 func Save(dir string, known []Known) error {
-	if dir == "" {
-		return nil
-	}
 	before, _ := Load(dir) // what is not readable is not worth keeping
-	if err := replace(dir, merge(known, before)); err != nil {
+	all := merge(known, before)
+	if err := cachefile.Replace(dir, fileName, func(w io.Writer) error { return write(w, all) }); err != nil {
 		return fmt.Errorf("save capabilities: %w", err)
 	}
 	return nil
@@ -103,32 +90,7 @@ func merge(known, before []Known) []Known {
 	return all
 }
 
-// replace writes beside the old file, so that a crash or a full disk leaves
-// one of both. It is not flushed to the medium: flash wears out, and a file cut
-// short only costs the questions once more.
-func replace(dir string, known []Known) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, fileName+".*")
-	if err != nil {
-		return err
-	}
-	err = write(f, known)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, fileName))
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
-}
-
 func write(w io.Writer, known []Known) error {
-	out := bufio.NewWriter(w)
 	total := 0
 	for _, k := range known {
 		line := stanza.New(nsFile, "known", stanza.A("hash", k.Hash), stanza.A("ver", k.Ver), k.Info.Element()).
@@ -136,9 +98,9 @@ func write(w io.Writer, known []Known) error {
 		if total += len(line) + 1; total > maxFileBytes {
 			break
 		}
-		if _, err := out.Write(append(line, '\n')); err != nil {
+		if _, err := w.Write(append(line, '\n')); err != nil {
 			return err
 		}
 	}
-	return out.Flush()
+	return nil
 }
