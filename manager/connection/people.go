@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"telepathy-olpc/channels/room"
+	"telepathy-olpc/channels/roomlist"
 	"telepathy-olpc/channels/text"
 	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
@@ -27,10 +28,11 @@ type people struct {
 	capabilities *presence.Capabilities
 	activities   *presence.Activities
 
-	lists    *lists
-	rooms    *room.Rooms
-	chats    *text.Chats
-	requests *requests
+	lists     *lists
+	rooms     *room.Rooms
+	chats     *text.Chats
+	roomLists *roomlist.Lists
+	requests  *requests
 }
 
 // meet makes everything that watches people. Watchers are told in the order in
@@ -54,6 +56,7 @@ func (c *Connection) meet() {
 	c.activities.Use(c.rooms)
 	c.presence.Follow(c.rooms.UpdatePresence)
 	c.chats = newChats(c)
+	c.roomLists = roomlist.New(c)
 	c.requests = newRequests(c)
 }
 
@@ -92,6 +95,7 @@ var errOver = errors.New("the connection has ended")
 // depart answers those who still wait for something of the server.
 func (c *Connection) depart() {
 	c.rooms.Close()
+	c.roomLists.Close()
 	c.activities.Disconnecting()
 	c.events.Close(errOver)
 	c.cards.Close(errOver)

@@ -9,6 +9,7 @@ import (
 	"telepathy-olpc/channels"
 	"telepathy-olpc/channels/contactlist"
 	"telepathy-olpc/channels/room"
+	"telepathy-olpc/channels/roomlist"
 	"telepathy-olpc/channels/text"
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
@@ -23,6 +24,7 @@ var channelTypes = []struct {
 	{contactlist.Classes, func(c *Connection) channels.Server { return c.lists }},
 	{room.Classes, func(c *Connection) channels.Server { return c.rooms }},
 	{text.Classes, func(c *Connection) channels.Server { return c.chats }},
+	{roomlist.Classes, func(c *Connection) channels.Server { return c.roomLists }},
 }
 
 // ChannelClasses lists the channel classes of every Connection.
@@ -184,6 +186,9 @@ func (r *requests) requestChannel(call *bus.Call) {
 			call.Fail(tp.Errorf(tp.ErrorInvalidHandle, "%v", err))
 			return
 		}
+	} else if target.Handle != 0 {
+		call.Fail(tp.Errorf(tp.ErrorInvalidHandle, "a handle without a type"))
+		return
 	}
 	r.route(&channels.Request{
 		Kind: kind, Target: target, Ensure: true, Fail: call.Fail,
