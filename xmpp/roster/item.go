@@ -66,21 +66,48 @@ func parseItems(query *stanza.Element, groups *groupTable) []update {
 		if len(updates) == maxItems {
 			break
 		}
-		who, err := jid.ParseLenient(e.Attr("jid"))
-		if err != nil {
-			continue // one bad item must not hide the others
+		if u, ok := parseItem(e, groups); ok { // one bad item must not hide the others
+			updates = append(updates, u)
 		}
-		approved := e.Attr("approved")
-		updates = append(updates, update{Item{
-			JID:          who.Bare(),
-			Name:         clip(e.Attr("name")),
-			Groups:       groups.parse(e),
-			Subscription: subscriptions[e.Attr("subscription")],
-			Ask:          e.Attr("ask") == "subscribe",
-			Approved:     approved == "true" || approved == "1",
-		}, e.Attr("subscription") == "remove"})
 	}
 	return updates
+}
+
+// parseItem reads one item; false if its address is not usable.
+func parseItem(e *stanza.Element, groups *groupTable) (update, bool) {
+	who, err := jid.ParseLenient(e.Attr("jid"))
+	if err != nil {
+		return update{}, false
+	}
+	approved := e.Attr("approved")
+	return update{Item{
+		JID:          who.Bare(),
+		Name:         clip(e.Attr("name")),
+		Groups:       groups.parse(e),
+		Subscription: subscriptions[e.Attr("subscription")],
+		Ask:          e.Attr("ask") == "subscribe",
+		Approved:     approved == "true" || approved == "1",
+	}, e.Attr("subscription") == "remove"}, true
+}
+
+// element is the item as a server writes it, the reverse of [parseItem].
+func (i *Item) element() *stanza.Element {
+	parts := []stanza.Part{stanza.A("jid", i.JID.String()), stanza.A("name", i.Name)}
+	for name, s := range subscriptions {
+		if s == i.Subscription {
+			parts = append(parts, stanza.A("subscription", name))
+		}
+	}
+	if i.Ask {
+		parts = append(parts, stanza.A("ask", "subscribe"))
+	}
+	if i.Approved {
+		parts = append(parts, stanza.A("approved", "true"))
+	}
+	for _, name := range i.Groups {
+		parts = append(parts, stanza.New(NS, "group", stanza.Text(name)))
+	}
+	return stanza.New(NS, "item", parts...)
 }
 
 // clip cuts a name that is over the limit, not within a character.
