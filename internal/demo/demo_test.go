@@ -21,18 +21,32 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // storyLines are how often the story tells what it is about.
 var storyLines = map[string]int{
-	"Alice   will be seen in #FF2B34,#005FE4.":   2, // she comes back
-	"Alice   is connected.":                      2,
-	"Bob     is connected.":                      1,
-	"Alice   sees Bob, in #00EA11,#F8E800.":      2,
-	"Bob     sees Alice, in #FF2B34,#005FE4.":    1,
-	"Accounts registered in-band: 2.":            1,
-	"Alice   is called Ada.":                     1,
-	"Bob     sees that Alice is called Ada now.": 1,
-	"Bob     sees Ada, in #FF2B34,#005FE4.":      1,
-	"Alice   is disconnected.":                   2,
-	"Bob     is disconnected.":                   1,
-	"in vain":                                    0,
+	"Alice   will be seen in #FF2B34,#005FE4.":           2, // she comes back
+	"Alice   is connected.":                              2,
+	"Bob     is connected.":                              1,
+	"Alice   sees Bob, in #00EA11,#F8E800.":              2,
+	"Bob     sees Alice, in #FF2B34,#005FE4.":            1,
+	"Accounts registered in-band: 2.":                    1,
+	"Alice   is called Ada.":                             1,
+	"Bob     sees that Alice is called Ada now.":         1,
+	"Bob     sees Ada, in #FF2B34,#005FE4.":              1,
+	"Alice   is disconnected.":                           2,
+	"Bob     is disconnected.":                           1,
+	"in vain":                                            0,
+	"sees the activity “Our trees”, in #FF2B34,#005FE4.": 2,
+	"Alice   is in “Our trees” with Bob.":                1,
+	"Bob     is in “Our trees” with Ada.":                1,
+	"Alice   sees Bob at “Our trees”.":                   1,
+	"Bob     sees Ada at “Our trees”.":                   1,
+	"Alice   says “" + greeting + "”":                    1,
+	"Bob     reads “" + greeting + "” from Ada.":         1,
+	"Bob     says “" + answer + "”":                      1,
+	"Alice   reads “" + answer + "” from Bob.":           1,
+	"reads “": 2, // nobody's own words come back
+	"Alice   is told that Bob has left “Our trees”.": 1,
+	"Alice   has left “Our trees”.":                  1,
+	"Bob     has left “Our trees”.":                  1,
+	"sees “Our trees” vanish.":                       2,
 }
 
 // TestStory plays the whole story: unmodified mission-control, both real servers, the real binary.

@@ -48,7 +48,21 @@ var scenes = []scene{
 	{"Alice takes another nick", 15 * time.Second, (*demo).rename, aware(newNick)},
 	{"Alice goes away", 15 * time.Second, (*demo).goAway, alone},
 	{"Alice comes back, and is there again", 30 * time.Second, (*demo).comeBack, met},
+	{"Alice shares an activity, and Bob sees it", 15 * time.Second, perform(0, "shares the Chat activity “"+activityName+"”.", (*activity).share), sharing},
+	{"Bob joins", 15 * time.Second, perform(1, "joins “"+activityName+"”.", (*activity).join), together},
+	{"The Neighborhood shows each at the activity", 15 * time.Second, (*demo).nothing, gathered},
+	{"They chat", 15 * time.Second, say(0, greeting), said(greeting)},
+	{"Bob answers", 15 * time.Second, say(1, answer), said(answer)},
+	{"Bob leaves, and Alice is told", 15 * time.Second, leave(1), apart},
+	{"Alice leaves, and nothing stays in the Neighborhood", 15 * time.Second, leave(0), faded},
 }
+
+// What the children share and say.
+const (
+	activityName = "Our trees"
+	greeting     = "Which tree is in front of your house?"
+	answer       = "A mango tree!"
+)
 
 // newNick is what Alice calls herself later.
 const newNick = "Ada"
@@ -154,7 +168,7 @@ func (d *demo) openSchool(ctx context.Context) error {
 	children := []desktop.Child{{Nick: "Alice", Color: "#FF2B34,#005FE4"}, {Nick: "Bob", Color: "#00EA11,#F8E800"}}
 	opts := school.Options{Kind: d.kind}
 	for i, c := range children {
-		d.cast = append(d.cast, &pupil{Child: c, voice: voices[i], reached: make(map[mark]bool)})
+		d.cast = append(d.cast, &pupil{Child: c, voice: voices[i], turns: make(chan turn), reached: make(map[mark]bool)})
 		opts.Members = append(opts.Members, c.Name())
 	}
 	var err error
@@ -172,6 +186,7 @@ func (d *demo) startDesktops(ctx context.Context) error {
 			return err
 		}
 		p.shell = newShell(p.Child, p.call)
+		p.activity = newActivity(activityName, p.shell)
 		go p.watch(d.events, d.over)
 		d.say(p.voice, "has a D-Bus session bus and asks for mission-control.")
 		if err := p.desktop.Wake(ctx); err != nil {
@@ -235,6 +250,36 @@ func (d *demo) goAway(ctx context.Context) error {
 func (d *demo) comeBack(ctx context.Context) error {
 	d.say(d.cast[0].voice, "goes on-line again.")
 	return d.cast[0].desktop.Set(ctx, d.cast[0].account, "Enabled", true)
+}
+
+// perform is a scene in which a child's activity does something, between the signals that it hears.
+func perform(i int, text string, do func(*activity) ([]news, error)) func(*demo, context.Context) error {
+	return func(d *demo, ctx context.Context) error {
+		p := d.cast[i]
+		d.say(p.voice, text)
+		done := make(chan error, 1)
+		select {
+		case p.turns <- turn{func() ([]news, error) { return do(p.activity) }, done}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// say is a scene in which a child says something in the activity.
+func say(i int, text string) func(*demo, context.Context) error {
+	return perform(i, "types a line.", func(a *activity) ([]news, error) { return nil, a.say(text) })
+}
+
+// leave is a scene in which a child closes the activity.
+func leave(i int) func(*demo, context.Context) error {
+	return perform(i, "closes Chat.", func(a *activity) ([]news, error) { return nil, a.leave() })
 }
 
 func (d *demo) goHome(ctx context.Context) error {

@@ -24,11 +24,14 @@ type shell struct {
 	self    uint32
 	list    dbus.ObjectPath // conn's list "subscribe", which has those who are on-line
 	buddies map[uint32]*buddy
+	// activities are those of the buddies and one's own, by id.
+	activities map[string]*shared
 }
 
 // buddy is another child.
 type buddy struct {
 	id, nick, color string
+	current         string // id of the activity it is busy with, or ""
 	hasKey, shown   bool
 }
 
@@ -39,17 +42,20 @@ type news struct {
 }
 
 func newShell(c desktop.Child, call func(conn, object dbus.ObjectPath, method string, args ...any) *dbus.Call) *shell {
-	return &shell{child: c, call: call, buddies: make(map[uint32]*buddy)}
+	return &shell{child: c, call: call, buddies: make(map[uint32]*buddy), activities: make(map[string]*shared)}
 }
 
 // reactions say what the shell does at a signal.
 var reactions = map[string]func(*shell, *dbus.Signal) ([]news, error){
-	desktop.SignalNameOwnerChanged:                                (*shell).handleNameOwner,
-	signalName(tp.SignalConnectionStatusChanged):                  (*shell).handleStatus,
-	signalName(tp.SignalChannelGroupMembersChanged):               (*shell).handleMembers,
-	signalName(tp.SignalConnectionAliasingAliasesChanged):         (*shell).handleAliases,
-	signalName(tp.SignalBuddyInfoPropertiesChanged):               (*shell).handleProperties,
-	signalName(tp.SignalConnectionSimplePresencePresencesChanged): (*shell).handlePresences,
+	desktop.SignalNameOwnerChanged:                                   (*shell).handleNameOwner,
+	signalName(tp.SignalConnectionStatusChanged):                     (*shell).handleStatus,
+	signalName(tp.SignalChannelGroupMembersChanged):                  (*shell).handleMembers,
+	signalName(tp.SignalConnectionAliasingAliasesChanged):            (*shell).handleAliases,
+	signalName(tp.SignalBuddyInfoPropertiesChanged):                  (*shell).handleProperties,
+	signalName(tp.SignalConnectionSimplePresencePresencesChanged):    (*shell).handlePresences,
+	signalName(tp.SignalBuddyInfoActivitiesChanged):                  (*shell).handleActivities,
+	signalName(tp.SignalBuddyInfoCurrentActivityChanged):             (*shell).handleCurrent,
+	signalName(tp.SignalActivityPropertiesActivityPropertiesChanged): (*shell).handleActivityProperties,
 }
 
 // busNameOf gives the bus name of a connection.
@@ -107,6 +113,7 @@ func (s *shell) handleStatus(signal *dbus.Signal) ([]news, error) {
 	}
 	had := len(s.buddies)
 	clear(s.buddies)
+	clear(s.activities)
 	s.self, s.list = 0, ""
 	if had == 0 {
 		return nil, nil
@@ -165,32 +172,37 @@ func (s *shell) meet(contacts []uint32) ([]news, error) {
 		b.id, _ = attributes[contact][tp.ContactAttributeConnectionContactID].Value().(string)
 		b.nick, _ = attributes[contact][tp.ContactAttributeConnectionAliasingAlias].Value().(string)
 		s.buddies[contact] = b
-		if err := s.study(contact, b); err != nil {
+		seen, err := s.study(contact, b)
+		all = append(append(all, b.show()...), seen...)
+		if err != nil {
 			return all, err
 		}
-		all = append(all, b.show()...)
 	}
 	return all, nil
 }
 
 // study makes the three calls that follow for each newcomer.
-func (s *shell) study(contact uint32, b *buddy) error {
+func (s *shell) study(contact uint32, b *buddy) ([]news, error) {
 	var properties map[string]dbus.Variant
-	var activities []struct {
-		ID   string
-		Room uint32
-	}
+	var activities []announced
 	var current string
 	var room uint32
 	who := []any{contact}
 	if err := s.ask(s.conn, tp.InterfaceBuddyInfo, "GetProperties", who, &properties); err != nil {
-		return err
+		return nil, err
 	}
 	b.take(properties)
 	if err := s.ask(s.conn, tp.InterfaceBuddyInfo, "GetActivities", who, &activities); err != nil {
-		return err
+		return nil, err
 	}
-	return s.ask(s.conn, tp.InterfaceBuddyInfo, "GetCurrentActivity", who, &current, &room)
+	all, err := s.setActivities(contact, activities)
+	if err != nil {
+		return all, err
+	}
+	if err := s.ask(s.conn, tp.InterfaceBuddyInfo, "GetCurrentActivity", who, &current, &room); err != nil {
+		return all, err
+	}
+	return append(all, s.setCurrent(contact, current)...), nil
 }
 
 func (s *shell) handleAliases(signal *dbus.Signal) ([]news, error) {
@@ -248,6 +260,11 @@ func (s *shell) handlePresences(signal *dbus.Signal) ([]news, error) {
 		if b == nil || presence.Type != tp.ConnectionPresenceTypeOffline {
 			continue
 		}
+		left, err := s.setActivities(contact, nil)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, left...)
 		delete(s.buddies, contact)
 		if b.shown {
 			all = append(all, news{alone, "sees " + b.nick + " go."})

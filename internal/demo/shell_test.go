@@ -56,7 +56,7 @@ func TestShell(t *testing.T) {
 		"GetCurrentActivity":   {"", uint32(0)},
 	}
 	s, calls := testShell(answers)
-	p := &pupil{shell: s}
+	p := &pupil{shell: s, activity: newActivity("Trees", s)}
 	connected, lost := testSignal(tp.SignalConnectionStatusChanged, testConn, uint32(0), uint32(1)), testSignal(tp.SignalConnectionStatusChanged, testConn, uint32(2), uint32(1))
 	presences := func(contact, typ uint32) *dbus.Signal {
 		return testSignal(tp.SignalConnectionSimplePresencePresencesChanged, testConn, map[uint32][]any{contact: {typ, "", ""}})
@@ -117,7 +117,7 @@ func TestShell_failures(t *testing.T) {
 		{"malformed", nil, testSignal(tp.SignalBuddyInfoPropertiesChanged, testConn, uint32(2)), "asks in vain: dbus.Store: length mismatch"},
 	} {
 		s, _ := testShell(step.answers)
-		if got := (&pupil{shell: s}).hear(step.signal); len(got) == 0 || got[len(got)-1].text != step.news {
+		if got := (&pupil{shell: s, activity: newActivity("Trees", s)}).hear(step.signal); len(got) == 0 || got[len(got)-1].text != step.news {
 			t.Errorf("%s: tells %q", step.name, got)
 		}
 	}

@@ -15,10 +15,12 @@ import (
 // pupil is a child on the stage.
 type pupil struct {
 	desktop.Child
-	voice   voice
-	desktop *desktop.Desktop
-	shell   *shell        // of the goroutine that watches the desktop
-	reached map[mark]bool // of the stage's goroutine
+	voice    voice
+	desktop  *desktop.Desktop
+	shell    *shell        // of the goroutine that watches the desktop
+	activity *activity     // of the same goroutine
+	turns    chan turn     // what that goroutine is to do between signals
+	reached  map[mark]bool // of the stage's goroutine
 
 	linkLocal, account dbus.ObjectPath
 }
@@ -34,10 +36,18 @@ const (
 	met          mark = "in sight of the other"
 	alone        mark = "alone"
 	disconnected mark = "disconnected"
+	sharing      mark = "in sight of the activity"
+	together     mark = "in the activity with the other"
+	gathered     mark = "in sight of the other at the activity"
+	apart        mark = "out of the activity that both were in"
+	faded        mark = "rid of the activity"
 )
 
 // aware is reached when it is known that a child has this nick.
 func aware(nick string) mark { return mark("aware of " + nick + "'s nick") }
+
+// said is reached when a child has said this, or read it.
+func said(text string) mark { return mark("aware of the words “" + text + "”") }
 
 // ends says which marks stop to hold when another is reached.
 var ends = map[mark][]mark{
@@ -69,20 +79,41 @@ type event struct {
 	mark  mark   // what pupil has reached, if any
 }
 
-// watch turns the signals of a child's bus, and what its shell makes of them, into events until the bus connection ends.
+// turn is something that a scene wants a child to do, and where to say how it went.
+type turn struct {
+	do   func() ([]news, error)
+	done chan<- error
+}
+
+// watch turns the signals of a child's bus, what its shell and its activity make of them, and what a scene has them do, into
+// events until the bus connection ends.
 func (p *pupil) watch(events chan<- event, stop <-chan struct{}) {
-	for s := range p.desktop.Signals {
-		for _, n := range p.hear(s) {
+	for {
+		var all []news
+		answer := func() {}
+		select {
+		case s, open := <-p.desktop.Signals:
+			if !open {
+				return
+			}
+			all = p.hear(s)
+		case t := <-p.turns:
+			var err error
+			all, err = t.do()
+			answer = func() { t.done <- err }
+		}
+		for _, n := range all {
 			select {
 			case events <- event{time.Now(), p.voice, n.text, p, n.mark}:
 			case <-stop:
 				return
 			}
 		}
+		answer()
 	}
 }
 
-// hear gives what there is to tell of a signal: first what it says, then what the shell does.
+// hear gives what there is to tell of a signal: first what it says, then what the shell does, then the activity.
 func (p *pupil) hear(s *dbus.Signal) []news {
 	var all []news
 	if read := readers[s.Name]; read != nil {
@@ -91,13 +122,20 @@ func (p *pupil) hear(s *dbus.Signal) []news {
 		}
 	}
 	if react := reactions[s.Name]; react != nil {
-		seen, err := react(p.shell, s)
-		all = append(all, seen...)
-		if err != nil {
-			all = append(all, news{"", "asks in vain: " + err.Error()})
-		}
+		all = append(all, told(react(p.shell, s))...)
+	}
+	if perform := performances[s.Name]; perform != nil && s.Path == p.activity.channel {
+		all = append(all, told(perform(p.activity, s))...)
 	}
 	return all
+}
+
+// told adds to what there is to tell that something went wrong.
+func told(seen []news, err error) []news {
+	if err != nil {
+		return append(seen, news{"", "asks in vain: " + err.Error()})
+	}
+	return seen
 }
 
 // call calls a method of an object of a connection.
