@@ -1,8 +1,6 @@
 package presence
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -81,12 +79,9 @@ type skills struct {
 // else.
 func NewCapabilities(h Host, p *People, s *SimplePresence) *Capabilities {
 	c := &Capabilities{
-		host: h, people: p, presence: s,
+		host: h, people: p, presence: s, directory: CacheDirectory(),
 		stale: true, features: always, clients: make(map[string][]string),
 		kinds: make(map[*disco.Info]*skills), known: make(map[uint32]*skills), mute: make(map[jid.JID]bool),
-	}
-	if base, err := os.UserCacheDir(); err == nil {
-		c.directory = filepath.Join(base, "telepathy-olpc")
 	}
 	c.resolver = caps.NewResolver(caps.Config{
 		Asker:   h,

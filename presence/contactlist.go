@@ -30,6 +30,7 @@ type ContactList struct {
 	host     Host
 	people   *People
 	roster   *roster.Roster // nil before CONNECTED
+	cache    rosterCache
 	state    tp.ContactListState
 	told     map[jid.JID]subscription // as last announced
 	requests map[jid.JID]string       // who asks to see us, and with what words
@@ -57,11 +58,13 @@ type ListChange struct {
 	Removed bool // from the list as a whole, requests included
 }
 
-// NewContactList makes an empty list. describe gives what Contacts tells of a
-// contact under the named interfaces.
-func NewContactList(h Host, p *People, describe func(uint32, []string) map[string]dbus.Variant) *ContactList {
+// NewContactList makes an empty list. The cache of the account's is a file in
+// the directory, empty for none. describe gives what Contacts tells of a contact
+// under the named interfaces.
+func NewContactList(h Host, p *People, account jid.JID, directory string, describe func(uint32, []string) map[string]dbus.Variant) *ContactList {
 	l := &ContactList{
 		host: h, people: p, describe: describe,
+		cache:    rosterCache{host: h, account: account.Bare(), directory: directory},
 		told:     make(map[jid.JID]subscription),
 		requests: make(map[jid.JID]string),
 		approved: make(map[jid.JID]bool),
@@ -118,19 +121,30 @@ func (l *ContactList) Attributes(contact uint32) map[string]any {
 	return told
 }
 
-// Connected fetches the roster; pushes come from then on.
-func (l *ContactList) Connected() {
+// Load fetches from disk what the list was in an earlier session. It is called
+// when the session begins.
+func (l *ContactList) Load() { l.cache.load() }
+
+// Connected fetches the roster, from a server that has versions only if it is
+// another than what was loaded; pushes come from then on.
+func (l *ContactList) Connected(versioned bool) {
 	l.setState(tp.ContactListStateWaiting)
 	l.roster = roster.New(roster.Config{Asker: l.host, Self: l.host.Self(), Changed: l.rosterChanged})
-	l.roster.Fetch(nil, func(err error) {
+	cached := l.cache.take(versioned)
+	l.roster.Fetch(cached, func(err error) {
 		if err != nil {
 			l.host.Log().WithError(err).Warn("The server gives no roster")
 			l.setState(tp.ContactListStateFailure)
 			return
 		}
+		l.cache.got(l.roster, cached)
 		l.setState(tp.ContactListStateSuccess)
 	})
 }
+
+// Close ends it when the session ends, and has the list saved. Nobody waits for
+// that: without it, it is fetched whole the next time.
+func (l *ContactList) Close() { l.cache.close(l.roster) }
 
 // HandlePush answers a roster push.
 func (l *ContactList) HandlePush(iq *stanza.Element) {
@@ -153,6 +167,7 @@ func (l *ContactList) item(who jid.JID) *roster.Item {
 
 // rosterChanged announces what one stanza changed in the roster.
 func (l *ContactList) rosterChanged(changes []roster.Change) {
+	l.cache.changed(l.roster)
 	list := make([]ListChange, len(changes))
 	for i, c := range changes {
 		item := c.New

@@ -95,9 +95,9 @@ func newNamesRig(t *testing.T, items ...string) *namesRig {
 	r.events = NewPersonalEvents(r)
 	r.cards = NewVCards(r, r.Self().Bare())
 	r.presence = NewSimplePresence(r, r.people)
-	r.list = NewContactList(r, r.people, nil)
+	r.list = NewContactList(r, r.people, r.Self(), "", nil)
 	r.aliasing = NewAliasing(r, r.people, r.events, r.cards, r.list)
-	r.list.Connected()
+	r.list.Connected(false)
 	r.answer("jabber:iq:roster", "<query xmlns='jabber:iq:roster'>"+strings.Join(items, "")+"</query>")
 	return r
 }

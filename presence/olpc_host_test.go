@@ -291,7 +291,7 @@ func (r *sugarRig) publishAll() {
 	}
 }
 
-func sugarXML(t *testing.T, s string) *stanza.Element {
+func sugarXML(t testing.TB, s string) *stanza.Element {
 	t.Helper()
 	e, err := stanza.Parse(s)
 	if err != nil {

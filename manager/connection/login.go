@@ -30,6 +30,9 @@ func (c *Connection) login() {
 	})
 	c.listen(c.session)
 	c.capabilities.Load()
+	if !cfg.Register {
+		c.contactList.Load() // one who registers is another than was known by this name before
+	}
 	c.session.Connect()
 }
 

@@ -41,7 +41,7 @@ type people struct {
 func (c *Connection) meet() {
 	c.people.people = presence.NewPeople(c)
 	c.presence = presence.NewSimplePresence(c, c.people.people)
-	c.contactList = presence.NewContactList(c, c.people.people, c.attributes)
+	c.contactList = presence.NewContactList(c, c.people.people, c.cfg.XMPP.Account, presence.CacheDirectory(), c.attributes)
 	c.groups = presence.NewContactGroups(c.contactList)
 	c.blocking = presence.NewContactBlocking(c, c.presence, c.contactList)
 	c.events = presence.NewPersonalEvents(c)
@@ -84,7 +84,7 @@ func (c *Connection) appear(setConnected func()) {
 	c.capabilities.Connected()
 	c.presence.Connected()
 	setConnected()
-	c.contactList.Connected()
+	c.contactList.Connected(roster.IsVersioned(c.session.Features()))
 	c.blocking.Connected(c.server)
 	c.avatars.Connected()
 	c.activities.Connected()
@@ -100,4 +100,5 @@ func (c *Connection) depart() {
 	c.events.Close(errOver)
 	c.cards.Close(errOver)
 	c.capabilities.Close()
+	c.contactList.Close()
 }
