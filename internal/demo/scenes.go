@@ -102,7 +102,11 @@ func (d *demo) playScene(ctx context.Context, s scene) error {
 			done = nil
 		case <-ctx.Done():
 			if acting {
-				return fmt.Errorf("%w; %w", ctx.Err(), d.abandon(done))
+				if err := d.abandon(done); err != nil {
+					return fmt.Errorf("%w; %w", ctx.Err(), err)
+				}
+				acting, done = false, nil
+				continue
 			}
 			return fmt.Errorf("%s: not %s after %v", strings.Join(d.without(s.await), " and "), s.await, s.within)
 		}
