@@ -29,13 +29,14 @@ type Room struct {
 	invitation *muc.Invitation // not answered yet
 	hold       *loop.Timer     // until the invitation is shown
 
-	muc     *muc.Room         // nil while only invited
-	channel *channels.Channel // nil until it is announced
-	group   *channels.Group
-	talk    *text.Conversation
-	config  *config
-	again   []*channels.Request // for after the room is left
-	leaving bool                // the channel is closed, the room not yet left
+	muc        *muc.Room         // nil while only invited
+	channel    *channels.Channel // nil until it is announced
+	group      *channels.Group
+	talk       *text.Conversation
+	config     *config
+	conference *conference         // nil if the room was not made for one
+	again      []*channels.Request // for after the room is left
+	leaving    bool                // the channel is closed, the room not yet left
 }
 
 // request answers with the channel, or joins and lets the request wait.
@@ -103,9 +104,10 @@ func (r *Room) make(initiator uint32) {
 	r.config = newConfig(r)
 	r.channel.Interfaces = slices.Concat(r.talk.Interfaces(), []bus.Interface{
 		r.group.Interface(), r.serveRoom2(), r.config.Interface(), r.serveSubject(),
-	})
+	}, r.conference.interfaces())
 	r.channel.Immutable = r.talk.Immutable()
 	maps.Copy(r.channel.Immutable, r.room2Immutable())
+	maps.Copy(r.channel.Immutable, r.conference.immutable())
 	r.channel.Export(r.host)
 }
 

@@ -58,7 +58,13 @@ var Classes = []channels.Class{{
 		tp.PropertyChannelChannelType:      tp.InterfaceChannelText.Name,
 		tp.PropertyChannelTargetHandleType: tp.HandleTypeRoom,
 	},
-	Allowed: []string{tp.PropertyChannelTargetHandle, tp.PropertyChannelTargetID},
+	Allowed: append([]string{tp.PropertyChannelTargetHandle, tp.PropertyChannelTargetID}, conferenceProperties...),
+}, {
+	Fixed: map[string]any{
+		tp.PropertyChannelChannelType:      tp.InterfaceChannelText.Name,
+		tp.PropertyChannelTargetHandleType: tp.HandleTypeNone, // a name is made
+	},
+	Allowed: conferenceProperties,
 }}
 
 // Rooms are the rooms of one Connection.

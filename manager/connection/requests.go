@@ -22,7 +22,7 @@ var channelTypes = []struct {
 	serve   func(*Connection) channels.Server
 }{
 	{contactlist.Classes, func(c *Connection) channels.Server { return c.lists }},
-	{room.Classes, func(c *Connection) channels.Server { return c.rooms }},
+	{room.Classes, func(c *Connection) channels.Server { return conferences{c} }},
 	{text.Classes, func(c *Connection) channels.Server { return c.chats }},
 	{roomlist.Classes, func(c *Connection) channels.Server { return c.roomLists }},
 }
@@ -241,6 +241,7 @@ func (c *Connection) Closed(ch *channels.Channel) {
 	r.open = slices.Delete(r.open, i, i+1)
 	ch.Emit(tp.SignalChannelClosed)
 	c.Emit(tp.SignalConnectionRequestsChannelClosed, ch.Path)
+	c.rooms.ChannelClosed(ch.Path)
 	c.bus.Unexport(ch.Path)
 }
 

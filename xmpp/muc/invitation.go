@@ -64,6 +64,12 @@ func BuildInvitation(room, to jid.JID, reason string) *stanza.Element {
 	return buildMediated(room, "invite", to, reason)
 }
 
+// BuildContinuation builds an invitation that says that the room continues a
+// chat with one person, XEP-0045 §7.6.
+func BuildContinuation(room, to jid.JID, reason string) *stanza.Element {
+	return buildMediated(room, "invite", to, reason, stanza.New(nsUser, "continue"))
+}
+
 // BuildDirectInvitation builds an invitation that goes past the room.
 func BuildDirectInvitation(to jid.JID, i Invitation) *stanza.Element {
 	return stanza.New(stanza.NSClient, "message", stanza.A("to", to.String()),
@@ -76,13 +82,13 @@ func BuildDecline(i Invitation, reason string) *stanza.Element {
 	return buildMediated(i.Room, "decline", i.From, reason)
 }
 
-func buildMediated(room jid.JID, what string, to jid.JID, reason string) *stanza.Element {
+func buildMediated(room jid.JID, what string, to jid.JID, reason string, more ...stanza.Part) *stanza.Element {
 	var why *stanza.Element
 	if reason != "" {
 		why = stanza.New(nsUser, "reason", stanza.Text(reason))
 	}
 	return stanza.New(stanza.NSClient, "message", stanza.A("to", room.String()),
-		stanza.New(nsUser, "x", stanza.New(nsUser, what, stanza.A("to", to.String()), why)))
+		stanza.New(nsUser, "x", stanza.New(nsUser, what, append([]stanza.Part{stanza.A("to", to.String()), why}, more...)...)))
 }
 
 // Decline tells that somebody does not accept our invitation.

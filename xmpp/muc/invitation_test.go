@@ -76,6 +76,7 @@ func TestBuild(t *testing.T) {
 		want string
 	}{
 		{"invitation", BuildInvitation(room, hecate, "Hey"), `<message to='coven@chat.shakespeare.lit'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='hecate@shakespeare.lit'><reason>Hey</reason></invite></x></message>`},
+		{"invitation from a chat", BuildContinuation(room, hecate, "Hey"), `<message to='coven@chat.shakespeare.lit'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='hecate@shakespeare.lit'><reason>Hey</reason><continue/></invite></x></message>`},
 		{"invitation as gabble has it", BuildInvitation(room, hecate, ""), `<message to='coven@chat.shakespeare.lit'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='hecate@shakespeare.lit'/></x></message>`},
 		{"direct invitation", BuildDirectInvitation(hecate, i), `<message to='hecate@shakespeare.lit'><x xmlns='jabber:x:conference' jid='coven@chat.shakespeare.lit' reason='Hey' password='x'/></message>`},
 		{"decline", BuildDecline(i, "Sorry"), `<message to='coven@chat.shakespeare.lit'><x xmlns='http://jabber.org/protocol/muc#user'><decline to='hecate@shakespeare.lit'><reason>Sorry</reason></decline></x></message>`},
