@@ -42,7 +42,7 @@ type run struct {
 }
 
 // logins is how many children log in at the same time.
-const logins = 16
+const logins = 32
 
 // movers is the share of children who change, and who go and come back: one in so
 // many.
@@ -246,25 +246,26 @@ func (r *run) end() error {
 	return err
 }
 
-// each has children do something, a few at the same time.
+// each has children do something, a few at the same time, until one fails.
 func each(ctx context.Context, children []*child, do func(*child, context.Context) error) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	var group sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
 	places := make(chan struct{}, logins)
 	for _, c := range children {
 		places <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
 		group.Go(func() {
 			defer func() { <-places }()
 			if err := do(c, ctx); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = errors.Join(failed, err)
+				fail(err)
 			}
 		})
 	}
 	group.Wait()
-	return failed
+	return context.Cause(ctx)
 }
 
 func (r *run) say(format string, a ...any) {

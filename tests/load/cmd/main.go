@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	children := flag.Int("n", 200, "children to simulate")
+	children := flag.Int("n", 200, "children to simulate; Prosody can cope with some fifty")
 	server := flag.String("server", string(school.Ejabberd), "school server: ejabberd or prosody")
 	binary := flag.String("binary", "bin/telepathy-olpc", "connection manager")
 	rest := flag.Duration("rest", 10*time.Second, "how long nothing happens at the end")
