@@ -31,6 +31,8 @@ var (
 		{"STARTTLS", testStartTLS},
 		{"certificate of its own", testSelfSigned},
 		{"resumption", testResumption},
+		{"text", testText},
+		{"rooms", testRooms},
 		{"desktop", testDesktop},
 	}
 	certified = []scenario{
