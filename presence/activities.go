@@ -30,6 +30,8 @@ type Rooms interface {
 	IsOwn(occupant jid.JID) bool
 	// Known says that clients have been told what the activity in a room is.
 	Known(room jid.JID)
+	// Withdrawn says that somebody, a bare address, has taken an invitation back.
+	Withdrawn(room, by jid.JID)
 }
 
 // Activities is what is known of Sugar's shared activities: what they are,

@@ -88,8 +88,13 @@ func (a *Activities) handleInvitation(from jid.JID, said olpc.ActivityProperties
 }
 
 func (a *Activities) handleUninvite(from jid.JID, x olpc.Activity) {
-	if b := a.buddies[from]; b != nil {
-		a.uninvited(b, func(y olpc.Activity) bool { return x == y })
+	b := a.buddies[from]
+	if b == nil || !slices.Contains(b.invited, x) {
+		return
+	}
+	a.uninvited(b, func(y olpc.Activity) bool { return x == y })
+	if a.rooms != nil {
+		a.rooms.Withdrawn(x.Room, from)
 	}
 }
 

@@ -264,6 +264,8 @@ func (r *sugarRig) next(what string) sugarQuestion {
 
 func (r *sugarRig) Known(jid.JID) {}
 
+func (r *sugarRig) Withdrawn(jid.JID, jid.JID) {}
+
 // answer gives a question its result; payload is what a fetch finds.
 func (r *sugarRig) answer(what, payload string) {
 	r.t.Helper()

@@ -6,6 +6,7 @@ import (
 	"telepathy-olpc/channels"
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
+	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/muc"
 )
 
@@ -87,12 +88,29 @@ func (r *Room) removeMembers(call *bus.Call, contacts []uint32, message string, 
 	done(nil)
 }
 
-// decline says no to the invitation and takes the channel away.
+// decline says no to the invitation.
 func (r *Room) decline(message string) {
-	delete(r.rooms.rooms, r.jid)
 	if r.invitation.Mediated {
 		r.host.Send(muc.BuildDecline(*r.invitation, message))
 	}
+	r.forgo(r.group.Self, message)
+}
+
+// withdraw takes away an invitation that its sender has taken back.
+func (r *Room) withdraw(by jid.JID) {
+	if r.muc != nil || r.invitation == nil || r.invitation.From.Bare() != by {
+		return
+	}
+	r.forgo(r.host.Handles().Contacts.Ensure(by), "")
+}
+
+// forgo ends an invitation that was not accepted, by whose doing.
+func (r *Room) forgo(actor uint32, message string) {
+	r.hold.Stop()
+	delete(r.rooms.rooms, r.jid)
 	r.endInvitation()
-	r.host.Closed(r.channel)
+	if r.channel != nil {
+		r.group.Apply(channels.Change{Removed: []uint32{r.group.Self}, Actor: actor, Message: message})
+		r.host.Closed(r.channel)
+	}
 }

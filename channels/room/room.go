@@ -261,7 +261,7 @@ var joinErrors = map[stanza.Condition]tp.ErrorName{
 	stanza.ItemNotFound:         tp.ErrorDoesNotExist,
 }
 
-func joinError(e muc.Ending) error {
+func joinError(e muc.Ending) *tp.Error {
 	var refused *stanza.Error
 	switch {
 	case e.Cause == muc.TimedOut:
@@ -289,7 +289,11 @@ func (r *Room) ended(e muc.Ending) {
 		return
 	default:
 		r.rooms.activities.Left(r.jid)
-		r.group.Apply(r.departure(r.group.Self, e.Departure))
+		gone := r.departure(r.group.Self, e.Departure)
+		if r.group.IsLocalPending(r.group.Self) {
+			gone.Error = joinError(e).Name
+		}
+		r.group.Apply(gone)
 		r.host.Closed(r.channel)
 	}
 	again := r.again

@@ -178,6 +178,13 @@ func (s *Rooms) Known(room jid.JID) {
 	}
 }
 
+// Withdrawn tells that somebody, a bare address, has taken an invitation back.
+func (s *Rooms) Withdrawn(room, by jid.JID) {
+	if r := s.rooms[room]; r != nil {
+		r.withdraw(by)
+	}
+}
+
 // Close gives all rooms up because the session is over: those who wait for one
 // are answered.
 func (s *Rooms) Close() {
