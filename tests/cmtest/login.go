@@ -186,6 +186,9 @@ func (s *Stream) features() string {
 	switch {
 	case s.user != "":
 		list = append(list, "<bind xmlns='"+nsBind+"'/>", "<session xmlns='"+nsSession+"'><optional/></session>")
+		if s.script.versions {
+			list = append(list, "<ver xmlns='urn:xmpp:features:rosterver'/>")
+		}
 		if s.script.management {
 			list = append(list, "<sm xmlns='"+nsManagement+"'/>")
 		}

@@ -148,6 +148,9 @@ func DeafToClose(o *options) { o.script.deaf = true }
 // StreamManagement makes the server offer XEP-0198 with resumption.
 func StreamManagement(o *options) { o.script.management = true }
 
+// RosterVersions makes the server offer versions of the roster, RFC 6121 §2.6.
+func RosterVersions(o *options) { o.script.versions = true }
+
 // Contact puts a contact with a subscription both ways into the roster.
 func Contact(address string) Option {
 	return RosterItem("<item jid='" + address + "' subscription='both'/>")

@@ -26,6 +26,7 @@ type script struct {
 	registerForm string
 	resource     string // "" is what the client wants
 	management   bool
+	versions     bool // of the roster
 	deaf         bool
 	actions      map[Step]Action
 	rules        []answerRule
