@@ -242,6 +242,7 @@ type laptop struct {
 	nick    string
 	name    string          // of the connection
 	path    dbus.ObjectPath // likewise
+	room    uint32          // of the activity
 	channel dbus.ObjectPath // to the room
 }
 
@@ -308,22 +309,17 @@ func (l *laptop) hasStatus(want tp.ConnectionStatus) {
 // join comes into the room of an activity.
 func (l *laptop) join(activity string) {
 	l.b.Helper()
-	l.call(l.path, tp.InterfaceConnection, "RequestChannel", tp.InterfaceChannelText.Name, uint32(tp.HandleTypeRoom), l.room(activity), true).Store(&l.channel)
-}
-
-func (l *laptop) room(activity string) uint32 {
-	l.b.Helper()
-	var handles []uint32
-	l.call(l.path, tp.InterfaceConnection, "RequestHandles", uint32(tp.HandleTypeRoom), []string{activity}).Store(&handles)
-	return handles[0]
+	var rooms []uint32
+	l.call(l.path, tp.InterfaceConnection, "RequestHandles", uint32(tp.HandleTypeRoom), []string{activity}).Store(&rooms)
+	l.room = rooms[0]
+	l.call(l.path, tp.InterfaceConnection, "RequestChannel", tp.InterfaceChannelText.Name, uint32(tp.HandleTypeRoom), l.room, true).Store(&l.channel)
 }
 
 // share announces an activity whose room has been joined.
 func (l *laptop) share(activity string) {
 	l.b.Helper()
-	room := l.room(activity)
-	l.call(l.path, tp.InterfaceBuddyInfo, "AddActivity", activity, room)
-	l.call(l.path, tp.InterfaceActivityProperties, "SetProperties", room, map[string]any{
+	l.call(l.path, tp.InterfaceBuddyInfo, "AddActivity", activity, l.room)
+	l.call(l.path, tp.InterfaceActivityProperties, "SetProperties", l.room, map[string]any{
 		"type": "org.laptop.Chat", "name": l.nick + " Chat Activity", "color": "#FF2B34,#005FE4", "private": false,
 	})
 }
