@@ -88,9 +88,9 @@ func (r *Room) removeMembers(call *bus.Call, contacts []uint32, message string, 
 	done(nil)
 }
 
-// decline says no to the invitation.
+// decline says no to the invitation, or to a room with a password.
 func (r *Room) decline(message string) {
-	if r.invitation.Mediated {
+	if r.invitation != nil && r.invitation.Mediated {
 		r.host.Send(muc.BuildDecline(*r.invitation, message))
 	}
 	r.forgo(r.group.Self, message)

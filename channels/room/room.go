@@ -34,6 +34,7 @@ type Room struct {
 	group      *channels.Group
 	talk       *text.Conversation
 	config     *config
+	password   *password
 	conference *conference         // nil if the room was not made for one
 	again      []*channels.Request // for after the room is left
 	leaving    bool                // the channel is closed, the room not yet left
@@ -79,6 +80,9 @@ func (r *Room) join() {
 	if r.invitation != nil {
 		entry.Password = r.invitation.Password
 	}
+	if r.password != nil && r.password.call != nil {
+		entry.Password = r.password.text
+	}
 	r.muc.Join(entry)
 }
 
@@ -102,8 +106,9 @@ func (r *Room) make(initiator uint32) {
 	}
 	r.talk = r.newConversation()
 	r.config = newConfig(r)
+	r.password = &password{room: r}
 	r.channel.Interfaces = slices.Concat(r.talk.Interfaces(), []bus.Interface{
-		r.group.Interface(), r.serveRoom2(), r.config.Interface(), r.serveSubject(),
+		r.group.Interface(), r.serveRoom2(), r.config.Interface(), r.serveSubject(), r.password.Interface(),
 	}, r.conference.interfaces())
 	r.channel.Immutable = r.talk.Immutable()
 	maps.Copy(r.channel.Immutable, r.room2Immutable())
@@ -137,12 +142,14 @@ func (r *Room) joined(a muc.Arrival) {
 	r.config.retrieve()
 }
 
-// fill makes members of an invited room what they are in it: who invited is
-// there as an occupant now.
+// fill makes members of a room that has a channel what they are in it: who
+// invited is there as an occupant now.
 func (r *Room) fill(members []uint32, owners map[uint32]uint32) {
 	r.group.Own(owners)
 	r.group.SetSelf(r.occupant(r.muc.Nick()))
 	r.endInvitation()
+	r.password.answer(true, nil)
+	r.password.setWanted(false)
 	gone := slices.DeleteFunc(r.group.Everybody(), func(h uint32) bool { return slices.Contains(members, h) })
 	r.group.Apply(channels.Change{Added: members, Removed: gone})
 	r.config.retrieve()
@@ -251,12 +258,11 @@ func (r *Room) changed(old, o muc.Occupant) {
 func (r *Room) selfChanged(_, o muc.Occupant) { r.config.setRights(o) }
 
 // joinErrors gives the answer to a refused join, XEP-0045 §7.2; any other
-// condition is NotAvailable.
+// condition is NotAvailable. A room with a password is kept, see [Room.lock].
 var joinErrors = map[stanza.Condition]tp.ErrorName{
 	stanza.Forbidden:            tp.ErrorChannelBanned,
 	stanza.RegistrationRequired: tp.ErrorChannelInviteOnly,
 	stanza.ServiceUnavailable:   tp.ErrorChannelFull, // too many occupants
-	stanza.NotAuthorized:        tp.ErrorAuthenticationFailed,
 	stanza.NotAllowed:           tp.ErrorPermissionDenied,
 	stanza.ItemNotFound:         tp.ErrorDoesNotExist,
 }
@@ -280,19 +286,25 @@ func joinError(e muc.Ending) *tp.Error {
 
 // ended runs when the stay in the room is over, or never began.
 func (r *Room) ended(e muc.Ending) {
+	if r.isLocked(e) {
+		r.lock()
+		return
+	}
 	delete(r.rooms.rooms, r.jid)
 	r.endInvitation()
 	switch {
 	case r.leaving:
+		r.password.answer(false, tp.Errorf(tp.ErrorCancelled, "the channel was closed"))
 	case r.channel == nil:
 		r.refuse(joinError(e))
 		return
 	default:
 		r.rooms.activities.Left(r.jid)
 		gone := r.departure(r.group.Self, e.Departure)
-		if r.group.IsLocalPending(r.group.Self) {
+		if !r.group.Has(r.group.Self) {
 			gone.Error = joinError(e).Name
 		}
+		r.password.answer(false, joinError(e))
 		r.group.Apply(gone)
 		r.host.Closed(r.channel)
 	}

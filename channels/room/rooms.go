@@ -194,6 +194,9 @@ func (s *Rooms) Close() {
 		if r.muc != nil {
 			r.muc.Close()
 		}
+		if r.password != nil {
+			r.password.answer(false, tp.Errorf(tp.ErrorDisconnected, "the connection has ended"))
+		}
 		r.refuse(tp.Errorf(tp.ErrorDisconnected, "the connection has ended"))
 	}
 }
