@@ -163,3 +163,12 @@ func TestLife_twoHundredRounds(t *testing.T) {
 		t.Errorf("%d goroutines, %d without the rounds", now, before)
 	}
 }
+
+// Whoever hears that a connection has ended may request it again at once.
+func TestLife_requestedAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	cm := cmtest.Start(t, cmtest.Strict, cmtest.Certificate(cmtest.SelfSigned))
+	for range 50 {
+		cm.Request().Fails(tp.ErrorCertSelfSigned, tp.ConnectionStatusReasonCertSelfSigned)
+	}
+}
