@@ -19,7 +19,7 @@ import (
 // BenchmarkReceive is a message of somebody in the room, from the stanza to the
 // signals' arguments, where as many wait for acknowledgement as may.
 func BenchmarkReceive(b *testing.B) {
-	h := openRoom(b, 2)
+	h := openRoom(b, occupants(b, 2))
 	e := parse(b, "<message from='"+lobby+"/child1' type='groupchat' id='m1'>"+
 		"<active xmlns='http://jabber.org/protocol/chatstates'/><body>hello from child 1</body></message>")
 	h.signals = 0
@@ -35,9 +35,10 @@ func BenchmarkReceive(b *testing.B) {
 // BenchmarkJoin is the arrival in a room with a class in it: what is between the
 // request and its answer but the server's time.
 func BenchmarkJoin(b *testing.B) {
+	list := occupants(b, 50)
 	b.ReportAllocs()
 	for b.Loop() {
-		openRoom(b, 50)
+		openRoom(b, list)
 	}
 }
 
@@ -52,8 +53,8 @@ type benchHost struct {
 	signals int
 }
 
-// openRoom is in a room with others.
-func openRoom(b *testing.B, others int) *benchHost {
+// openRoom is in a room when these presences have come.
+func openRoom(b *testing.B, list []*stanza.Element) *benchHost {
 	h := new(benchHost)
 	h.handles.Contacts.Ensure(h.Self().Bare())
 	h.rooms = New(h, nobodyCares{})
@@ -64,14 +65,22 @@ func openRoom(b *testing.B, others int) *benchHost {
 	}
 	target := channels.Target{Type: tp.HandleTypeRoom, Handle: h.handles.Rooms.Ensure(where), ID: lobby}
 	h.rooms.Request(&channels.Request{Target: target, Answer: func(*channels.Channel, bool) {}})
-	for i := range others {
-		h.rooms.HandlePresence(occupant(b, fmt.Sprint("child", i), ""))
+	for _, e := range list {
+		h.rooms.HandlePresence(e)
 	}
-	h.rooms.HandlePresence(occupant(b, h.Nick(), "<status code='110'/>"))
 	if h.opened == nil {
 		b.Fatal("the room is not joined")
 	}
 	return h
+}
+
+// occupants are the presences of others in the room, and then the own one.
+func occupants(b *testing.B, others int) []*stanza.Element {
+	list := make([]*stanza.Element, 0, others+1)
+	for i := range others {
+		list = append(list, occupant(b, fmt.Sprint("child", i), ""))
+	}
+	return append(list, occupant(b, (*benchHost)(nil).Nick(), "<status code='110'/>"))
 }
 
 func occupant(b *testing.B, nick, status string) *stanza.Element {
