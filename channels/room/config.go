@@ -79,6 +79,7 @@ func (c *config) setRights(self muc.Occupant) {
 
 func (c *config) tell(changed map[string]dbus.Variant) {
 	c.room.channel.Emit(tp.SignalDBusPropertiesChanged, tp.InterfaceChannelRoomConfig1.Name, changed, []string{})
+	c.room.properties.tell()
 }
 
 // retrieve asks the room how it is set up and tells what is new.
@@ -123,7 +124,12 @@ func (c *config) update(call *bus.Call) {
 			s[muc.Setting(name)] = uint32(n)
 		}
 	}
-	if c.room.muc == nil || !c.room.muc.IsJoined() {
+	c.configure(call, s, func() { call.Return() })
+}
+
+// configure changes settings and then has the call answered.
+func (c *config) configure(call *bus.Call, s muc.Settings, answer func()) {
+	if !c.room.isJoined() {
 		call.Fail(tp.Errorf(tp.ErrorNotAvailable, "the room is not joined"))
 		return
 	}
@@ -132,7 +138,7 @@ func (c *config) update(call *bus.Call) {
 			call.Fail(configError(err))
 			return
 		}
-		call.Return()
+		answer()
 		c.retrieve()
 	})
 }

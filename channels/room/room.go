@@ -34,6 +34,7 @@ type Room struct {
 	group      *channels.Group
 	talk       *text.Conversation
 	config     *config
+	properties *properties
 	password   *password
 	conference *conference         // nil if the room was not made for one
 	again      []*channels.Request // for after the room is left
@@ -106,9 +107,10 @@ func (r *Room) make(initiator uint32) {
 	}
 	r.talk = r.newConversation()
 	r.config = newConfig(r)
+	r.properties = newProperties(r)
 	r.password = &password{room: r}
 	r.channel.Interfaces = slices.Concat(r.talk.Interfaces(), []bus.Interface{
-		r.group.Interface(), r.serveRoom2(), r.config.Interface(), r.serveSubject(), r.password.Interface(),
+		r.group.Interface(), r.serveRoom2(), r.config.Interface(), r.serveSubject(), r.password.Interface(), r.properties.Interface(),
 	}, r.conference.interfaces())
 	r.channel.Immutable = r.talk.Immutable()
 	maps.Copy(r.channel.Immutable, r.room2Immutable())

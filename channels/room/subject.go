@@ -52,6 +52,7 @@ func (r *Room) subjectChanged(s muc.Subject) {
 		changed["Timestamp"] = dbus.MakeVariant(time.Now().Unix())
 	}
 	r.channel.Emit(tp.SignalDBusPropertiesChanged, tp.InterfaceChannelSubject2.Name, changed, []string{})
+	r.properties.tell()
 }
 
 // setSubject is answered when the message is on its way: a room that refuses
