@@ -182,7 +182,9 @@ func TestContactBlocking_secondTry(t *testing.T) {
 	c := cm.Request()
 	c.Login()
 	call := onBlocking(c, "RequestBlockedContacts")
-	cm.Server.AnswerError(cm.Expect(listGet), "wait", "internal-server-error")
+	get := cm.Expect(listGet)
+	cm.Sync() // the call waits by now
+	cm.Server.AnswerError(get, "wait", "internal-server-error")
 	cm.Expect(cmtest.Refusal(call, tp.ErrorNotAvailable))
 	call = onBlocking(c, "RequestBlockedContacts")
 	cm.Server.Answer(cm.Expect(listGet), blocklist())
