@@ -35,6 +35,7 @@ func testText(t *testing.T, s *school.Server) {
 
 	lena.Disconnect()
 	cm.Call(there, tp.InterfaceChannelText, "Send", uint32(0), "Are you there?")
+	cm.Call(kofi.Path, tp.InterfaceConnectionContactInfo, "RequestContactInfo", kofi.Handle(address(s, "Kofi"))) // the server has it now
 	lena = cm.Request(sugars(s, "Lena", cmtest.Param("register", false))...)
 	lena.Login()
 	kept := cm.ExpectWithin(patience, cmtest.Signal(tp.SignalChannelMessagesMessageReceived).Where("that was kept", func(e *cmtest.Event) bool {
