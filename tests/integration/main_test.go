@@ -43,7 +43,15 @@ var (
 
 // group are the children whom Prosody shows to everybody; ejabberd does so with
 // all who are on-line.
-var group = []string{desktop.Child{Nick: "Gina"}.Name(), desktop.Child{Nick: "Hugo"}.Name()}
+var group = names("Gina", "Hugo", "Kofi", "Lena")
+
+func names(nicks ...string) []string {
+	var all []string
+	for _, nick := range nicks {
+		all = append(all, desktop.Child{Nick: nick}.Name())
+	}
+	return all
+}
 
 func TestSchools(t *testing.T) {
 	for _, row := range []struct {
