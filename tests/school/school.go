@@ -53,6 +53,8 @@ type Options struct {
 	Roster  Roster   // default RosterOnline
 	Users   []User   // accounts that exist from the start
 	Members []string // names for Prosody's shared group that register themselves later
+
+	DirectPort uint16 // default a free one; clients that know nothing but 5223 need that
 }
 
 // Server is a running server.
@@ -171,6 +173,9 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.Port, s.DirectPort, s.ProxyPort, s.apiPort = ports[0], ports[1], ports[2], ports[3]
+	if s.opts.DirectPort != 0 {
+		s.DirectPort = s.opts.DirectPort
+	}
 	if err := s.backend.configure(s); err != nil {
 		return err
 	}
