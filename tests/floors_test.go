@@ -59,12 +59,12 @@ var house = []room{
 	{path: "internal/handle", floor: 1},
 	{path: "xmpp", floor: 1, not: dbus, outside: []string{logrus, mellium, sasl, xnet, xtext}},
 
-	{path: "xmpp/...", floor: 2, not: dbus, beside: []string{"xmpp/disco", "xmpp/pep", "xmpp/chat"}, outside: []string{logrus}},
+	{path: "xmpp/...", floor: 2, not: dbus, beside: []string{"xmpp/disco", "xmpp/pep", "xmpp/chat", "xmpp/olpc", "xmpp/amp"}, outside: []string{logrus}},
 
 	{path: "presence", floor: 3, outside: []string{godbus, logrus}},
 
 	{path: "channels", floor: 4, outside: []string{godbus, logrus}},
-	{path: "channels/...", floor: 4, beside: []string{"channels", "channels/text"}, outside: []string{godbus, logrus, xsys}},
+	{path: "channels/...", floor: 4, beside: []string{"channels", "channels/text", "channels/socket"}, outside: []string{godbus, logrus, xsys}},
 
 	{path: "manager/connection", floor: 5, outside: []string{godbus, logrus}},
 	{path: "manager", floor: 5, beside: []string{"manager/connection"}, outside: []string{godbus, logrus}},
