@@ -63,6 +63,11 @@ type Activity struct {
 	Room jid.JID
 }
 
+// ActivityOf reads an activity out of the attributes of an element that is not
+// of this package; id is in the first of the attributes named that has a value.
+// Either part may come out empty.
+func ActivityOf(e *stanza.Element, names ...string) Activity { return parseActivity(e, names...) }
+
 // parseActivity reads an activity out of the attributes of e; id is in the
 // first of the attributes named that has a value, as writers disagree. Either
 // may come out empty.
