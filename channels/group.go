@@ -23,6 +23,7 @@ type Group struct {
 	Add    func(call *bus.Call, contacts []uint32, message string)
 	Remove func(call *bus.Call, contacts []uint32, message string, reason tp.ChannelGroupChangeReason)
 
+	shared []*Channel
 	order  []uint32 // handles in the order of their coming
 	places map[uint32]place
 	owners map[uint32]uint32 // of channel-specific handles; outlives membership
@@ -90,10 +91,27 @@ func (g *Group) Apply(c Change) {
 	if len(done.Added)+len(done.Removed)+len(done.LocalPending)+len(done.RemotePending) == 0 {
 		return
 	}
-	g.Channel.Emit(tp.SignalChannelGroupMembersChanged, c.Message, done.Added, done.Removed,
+	g.emit(tp.SignalChannelGroupMembersChanged, c.Message, done.Added, done.Removed,
 		done.LocalPending, done.RemotePending, c.Actor, c.Reason)
-	g.Channel.Emit(tp.SignalChannelGroupMembersChangedDetailed, done.Added, done.Removed,
+	g.emit(tp.SignalChannelGroupMembersChangedDetailed, done.Added, done.Removed,
 		done.LocalPending, done.RemotePending, g.details(done))
+}
+
+// Share makes this the group of one more channel, which has the Interface as
+// well, until Unshare.
+func (g *Group) Share(c *Channel) { g.shared = append(g.shared, c) }
+
+// Unshare takes back a Share.
+func (g *Group) Unshare(c *Channel) {
+	g.shared = slices.DeleteFunc(g.shared, func(other *Channel) bool { return other == c })
+}
+
+// emit sends a signal of every channel that has the group.
+func (g *Group) emit(s tp.Signal, args ...any) {
+	g.Channel.Emit(s, args...)
+	for _, c := range g.shared {
+		c.Emit(s, args...)
+	}
 }
 
 // Own sets who is behind channel-specific handles, 0 for unknown, and announces
@@ -113,8 +131,8 @@ func (g *Group) Own(owners map[uint32]uint32) {
 		return
 	}
 	g.FillOwners(changed)
-	g.Channel.Emit(tp.SignalChannelGroupHandleOwnersChanged, changed, []uint32{})
-	g.Channel.Emit(tp.SignalChannelGroupHandleOwnersChangedDetailed, changed, []uint32{}, ids)
+	g.emit(tp.SignalChannelGroupHandleOwnersChanged, changed, []uint32{})
+	g.emit(tp.SignalChannelGroupHandleOwnersChangedDetailed, changed, []uint32{}, ids)
 }
 
 // FillOwners is described with [Group.Own].
@@ -131,8 +149,8 @@ func (g *Group) SetSelf(h uint32) {
 		return
 	}
 	g.Self = h
-	g.Channel.Emit(tp.SignalChannelGroupSelfHandleChanged, h)
-	g.Channel.Emit(tp.SignalChannelGroupSelfContactChanged, h, g.identifiers([]uint32{h})[h])
+	g.emit(tp.SignalChannelGroupSelfHandleChanged, h)
+	g.emit(tp.SignalChannelGroupSelfContactChanged, h, g.identifiers([]uint32{h})[h])
 }
 
 // IsLocalPending tells whether h waits to come in.

@@ -27,7 +27,7 @@ func (r *Room) showInvitation() {
 		LocalPending: []uint32{r.group.Self}, Actor: inviter,
 		Reason: tp.ChannelGroupChangeReasonInvited, Message: r.invitation.Reason,
 	})
-	r.host.Opened(r.channel, r.takeWaiting()...)
+	r.open()
 }
 
 // addMembers accepts the user's own invitation, or invites others.
@@ -110,6 +110,7 @@ func (r *Room) forgo(actor uint32, message string) {
 	delete(r.rooms.rooms, r.jid)
 	r.endInvitation()
 	if r.channel != nil {
+		r.rooms.companion.RoomEnded(r)
 		r.group.Apply(channels.Change{Removed: []uint32{r.group.Self}, Actor: actor, Message: message})
 		r.host.Closed(r.channel)
 	}

@@ -93,5 +93,5 @@ func (r *Room) lock() {
 	r.group.FillOwners(map[uint32]uint32{r.group.Self: r.host.SelfHandle()})
 	r.group.Fill(channels.Change{RemotePending: []uint32{r.group.Self}})
 	r.password.wanted = true
-	r.host.Opened(r.channel, r.takeWaiting()...)
+	r.open()
 }

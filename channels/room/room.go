@@ -36,8 +36,10 @@ type Room struct {
 	config     *config
 	properties *properties
 	password   *password
-	conference *conference         // nil if the room was not made for one
+	conference *conference // nil if the room was not made for one
+	visits     []visit
 	again      []*channels.Request // for after the room is left
+	revisits   []visit             // as well
 	leaving    bool                // the channel is closed, the room not yet left
 }
 
@@ -77,7 +79,7 @@ func (r *Room) join() {
 			Declined: func(muc.Decline) {}, Reconfigured: r.reconfigured,
 		},
 	})
-	entry := muc.Entry{Nick: r.host.Nick(), Presence: r.host.Presence, Settings: muc.ForActivity()}
+	entry := muc.Entry{Nick: r.host.Nick(), Presence: r.presence, Settings: muc.ForActivity()}
 	if r.invitation != nil {
 		entry.Password = r.invitation.Password
 	}
@@ -134,14 +136,16 @@ func (r *Room) joined(a muc.Arrival) {
 	}
 	if r.channel != nil {
 		r.fill(members, owners)
+		r.rooms.companion.RoomJoined(r, a.Occupants)
 		return
 	}
 	r.make(r.host.SelfHandle())
 	r.group.Self = r.occupant(r.muc.Nick())
 	r.group.FillOwners(owners)
 	r.group.Fill(channels.Change{Added: members})
-	r.host.Opened(r.channel, r.takeWaiting()...)
+	r.open()
 	r.config.retrieve()
+	r.rooms.companion.RoomJoined(r, a.Occupants)
 }
 
 // fill makes members of a room that has a channel what they are in it: who
@@ -168,13 +172,6 @@ func (r *Room) takeWaiting() []*channels.Request {
 	waiting := r.waiting
 	r.waiting = nil
 	return waiting
-}
-
-func (r *Room) refuse(err error) {
-	for _, req := range append(r.takeWaiting(), r.again...) {
-		req.Fail(err)
-	}
-	r.again = nil
 }
 
 // occupant is the handle of somebody in the room.
@@ -204,6 +201,7 @@ func (r *Room) entered(o muc.Occupant) {
 	r.arrived(o)
 	r.group.Own(map[uint32]uint32{h: r.owner(o)})
 	r.group.Apply(channels.Change{Added: []uint32{h}, Actor: h})
+	r.rooms.companion.RoomPresent(r, o)
 }
 
 // reasons are Telepathy's for those of a room.
@@ -235,6 +233,7 @@ func (r *Room) departure(h uint32, d muc.Departure) channels.Change {
 
 func (r *Room) left(o muc.Occupant, d muc.Departure) {
 	h := r.occupant(o.Nick)
+	r.rooms.companion.RoomLeft(r, o.Nick)
 	r.group.Apply(r.departure(h, d))
 	r.talk.SetContactState(h, tp.ChannelChatStateInactive)
 }
@@ -248,6 +247,7 @@ func (r *Room) renamed(old string, o muc.Occupant) {
 	r.group.Apply(channels.Change{
 		Added: []uint32{is}, Removed: []uint32{was}, Actor: is, Reason: tp.ChannelGroupChangeReasonRenamed,
 	})
+	r.rooms.companion.RoomRenamed(r, old, o.Nick)
 }
 
 func (r *Room) changed(old, o muc.Occupant) {
@@ -255,9 +255,13 @@ func (r *Room) changed(old, o muc.Occupant) {
 		r.arrived(o)
 	}
 	r.group.Own(map[uint32]uint32{r.occupant(o.Nick): r.owner(o)})
+	r.rooms.companion.RoomPresent(r, o)
 }
 
-func (r *Room) selfChanged(_, o muc.Occupant) { r.config.setRights(o) }
+func (r *Room) selfChanged(_, o muc.Occupant) {
+	r.config.setRights(o)
+	r.rooms.companion.RoomPresent(r, o)
+}
 
 // joinErrors gives the answer to a refused join, XEP-0045 §7.2; any other
 // condition is NotAvailable. A room with a password is kept, see [Room.lock].
@@ -298,10 +302,11 @@ func (r *Room) ended(e muc.Ending) {
 	case r.leaving:
 		r.password.answer(false, tp.Errorf(tp.ErrorCancelled, "the channel was closed"))
 	case r.channel == nil:
-		r.refuse(joinError(e))
+		r.turnAway(joinError(e))
 		return
 	default:
 		r.rooms.activities.Left(r.jid)
+		r.rooms.companion.RoomEnded(r)
 		gone := r.departure(r.group.Self, e.Departure)
 		if !r.group.Has(r.group.Self) {
 			gone.Error = joinError(e).Name
@@ -310,11 +315,7 @@ func (r *Room) ended(e muc.Ending) {
 		r.group.Apply(gone)
 		r.host.Closed(r.channel)
 	}
-	again := r.again
-	r.again = nil
-	for _, req := range again {
-		r.rooms.Request(req)
-	}
+	r.reopen()
 }
 
 // close serves Close: the channel goes at once, the room as soon as the server
@@ -334,6 +335,7 @@ func (r *Room) leave(message string) {
 		return
 	}
 	r.rooms.activities.Left(r.jid)
+	r.rooms.companion.RoomEnded(r)
 	r.group.Apply(channels.Change{Removed: []uint32{r.group.Self}, Actor: r.group.Self, Message: message})
 	r.host.Closed(r.channel)
 	r.muc.Leave(message)

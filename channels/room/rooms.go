@@ -71,6 +71,7 @@ var Classes = []channels.Class{{
 type Rooms struct {
 	host       Host
 	activities Activities
+	companion  Companion
 	rooms      map[jid.JID]*Room
 	paths      int // number of the last channel
 	invited    int // rooms that wait for the user's answer
@@ -80,7 +81,7 @@ var _ channels.Server = (*Rooms)(nil)
 
 // New is in no room yet.
 func New(h Host, a Activities) *Rooms {
-	return &Rooms{host: h, activities: a, rooms: make(map[jid.JID]*Room)}
+	return &Rooms{host: h, activities: a, companion: alone{}, rooms: make(map[jid.JID]*Room)}
 }
 
 // IsJoined tells whether the user is in a room.
@@ -149,9 +150,7 @@ func (s *Rooms) sender(e *stanza.Element) *Room {
 // UpdatePresence tells all rooms that the user's presence has changed.
 func (s *Rooms) UpdatePresence() {
 	for _, r := range s.rooms {
-		if r.muc != nil {
-			r.muc.UpdatePresence()
-		}
+		r.UpdatePresence()
 	}
 }
 
@@ -197,6 +196,6 @@ func (s *Rooms) Close() {
 		if r.password != nil {
 			r.password.answer(false, tp.Errorf(tp.ErrorDisconnected, "the connection has ended"))
 		}
-		r.refuse(tp.Errorf(tp.ErrorDisconnected, "the connection has ended"))
+		r.turnAway(tp.Errorf(tp.ErrorDisconnected, "the connection has ended"))
 	}
 }
