@@ -35,7 +35,7 @@ func ParseProperties(message *stanza.Element) (ActivityProperties, bool) {
 	if a.ID == "" {
 		return ActivityProperties{}, false
 	}
-	a.Properties, _ = parseProperties(e, MaxPropertiesBytes)
+	a.Properties, _ = ParseChildren(e, property, MaxPropertiesBytes)
 	return a, true
 }
 

@@ -21,7 +21,7 @@ func (a ActivityProperties) Visible() bool {
 
 // BuildBuddyProperties returns the payload of [NodeBuddyProperties].
 func BuildBuddyProperties(p Properties) *stanza.Element {
-	return stanza.New(NodeBuddyProperties, "properties", p.build(NodeBuddyProperties)...)
+	return stanza.New(NodeBuddyProperties, "properties", p.Build(NodeBuddyProperties, property)...)
 }
 
 // ParseBuddyProperties reads the payload of [NodeBuddyProperties]. This and
@@ -32,7 +32,7 @@ func ParseBuddyProperties(payload *stanza.Element) (Properties, bool) {
 	if e == nil {
 		return nil, false
 	}
-	p, _ := parseProperties(e, MaxPropertiesBytes)
+	p, _ := ParseChildren(e, property, MaxPropertiesBytes)
 	return p, true
 }
 
@@ -84,7 +84,7 @@ func BuildActivityProperties(list []ActivityProperties) *stanza.Element {
 
 // build returns the <properties/> that goes into the node and into messages.
 func (a ActivityProperties) build() *stanza.Element {
-	return stanza.New(NodeActivityProperties, "properties", append(a.Properties.build(NodeActivityProperties),
+	return stanza.New(NodeActivityProperties, "properties", append(a.Properties.Build(NodeActivityProperties, property),
 		stanza.A("activity", a.ID), stanza.A("room", a.Room.String()))...)
 }
 
@@ -108,7 +108,7 @@ func ParseActivityProperties(payload *stanza.Element) ([]ActivityProperties, boo
 			continue
 		}
 		var used int
-		a.Properties, used = parseProperties(c, min(left, MaxPropertiesBytes))
+		a.Properties, used = ParseChildren(c, property, min(left, MaxPropertiesBytes))
 		left -= used
 		switch {
 		case len(a.Properties) == 0:

@@ -16,6 +16,9 @@ import (
 // int32, uint32 or bool; values are not changed once they are in.
 type Properties map[string]any
 
+// property is the local name of the element that holds one.
+const property = "property"
+
 // Set stores a property, the narrower integers as those that have an encoding.
 // It tells whether the value has one; if not, nothing is stored.
 func (p Properties) Set(name string, value any) bool {
@@ -63,27 +66,28 @@ func (p Properties) Check() error {
 	return nil
 }
 
-// build returns a <property/> in the namespace given for each property, in
-// order of name: what is the same is written the same.
-func (p Properties) build(space string) []stanza.Part {
+// Build returns an element of the name given for each property, in order of
+// name: what is the same is written the same.
+func (p Properties) Build(space, local string) []stanza.Part {
 	parts := make([]stanza.Part, 0, len(p)+2)
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		if typ, text, ok := encode(p[name]); ok {
-			parts = append(parts, stanza.New(space, "property",
+			parts = append(parts, stanza.New(space, local,
 				stanza.A("name", name), stanza.A("type", typ), stanza.Text(text)))
 		}
 	}
 	return parts
 }
 
-// parseProperties reads the properties that are children of e, as far as limit
-// bytes go, and tells how many it took. A property that does not fit, has no
-// name or a value that is not of its type is passed over; of two with one name
-// the last counts, as with every reader before.
-func parseProperties(e *stanza.Element, limit int) (Properties, int) {
+// ParseChildren reads the properties that are children of e, elements of its
+// namespace and the local name given, as far as limit bytes go, and tells how
+// many it took. A property that does not fit, has no name or a value that is
+// not of its type is passed over; of two with one name the last counts, as with
+// every reader before.
+func ParseChildren(e *stanza.Element, local string, limit int) (Properties, int) {
 	p := make(Properties)
 	used := 0
-	for c := range e.Each(e.Space(), "property") {
+	for c := range e.Each(e.Space(), local) {
 		name, text := c.Attr("name"), c.Text()
 		size := len(name) + len(text)
 		if name == "" || used+size > limit {
