@@ -204,20 +204,27 @@ func (r *Room) entered(o muc.Occupant) {
 	r.rooms.companion.RoomPresent(r, o)
 }
 
-// reasons are Telepathy's for those of a room.
-var reasons = map[muc.Cause]tp.ChannelGroupChangeReason{
-	muc.Kicked:        tp.ChannelGroupChangeReasonKicked,
-	muc.Banned:        tp.ChannelGroupChangeReasonBanned,
-	muc.NotAffiliated: tp.ChannelGroupChangeReasonPermissionDenied,
-	muc.MembersOnly:   tp.ChannelGroupChangeReasonPermissionDenied,
-	muc.Disconnected:  tp.ChannelGroupChangeReasonOffline,
-	muc.Shutdown:      tp.ChannelGroupChangeReasonError,
-	muc.Destroyed:     tp.ChannelGroupChangeReasonNone,
+// reason is why somebody is not in a room any more, in Telepathy's words.
+type reason struct {
+	reason tp.ChannelGroupChangeReason
+	error  tp.ErrorName // says it more exactly, if at all
+}
+
+// reasons are for those who did not go of their own will.
+var reasons = map[muc.Cause]reason{
+	muc.Kicked:        {tp.ChannelGroupChangeReasonKicked, tp.ErrorChannelKicked},
+	muc.Banned:        {tp.ChannelGroupChangeReasonBanned, tp.ErrorChannelBanned},
+	muc.NotAffiliated: {tp.ChannelGroupChangeReasonPermissionDenied, tp.ErrorPermissionDenied},
+	muc.MembersOnly:   {tp.ChannelGroupChangeReasonPermissionDenied, tp.ErrorChannelInviteOnly},
+	muc.Disconnected:  {tp.ChannelGroupChangeReasonOffline, tp.ErrorOffline},
+	muc.Shutdown:      {tp.ChannelGroupChangeReasonError, tp.ErrorNotAvailable},
+	muc.Destroyed:     {tp.ChannelGroupChangeReasonNone, tp.ErrorTerminated},
 }
 
 // departure says why h has left, and by whose doing.
 func (r *Room) departure(h uint32, d muc.Departure) channels.Change {
-	c := channels.Change{Removed: []uint32{h}, Actor: h, Reason: reasons[d.Cause], Message: d.Message}
+	why := reasons[d.Cause]
+	c := channels.Change{Removed: []uint32{h}, Actor: h, Reason: why.reason, Error: why.error, Message: d.Message}
 	if d.Cause == muc.Parted {
 		return c
 	}
@@ -319,7 +326,11 @@ func (r *Room) ended(e muc.Ending) {
 }
 
 // close serves Close: the channel goes at once, the room as soon as the server
-// says so.
+// says so, and messages that nobody has read with it. A Destroy could do no
+// more, so rooms do not have Channel.Interface.Destroyable, which the
+// specification does not ask for where it equals Close. It is no way to end the
+// room for everybody either: mission-control calls it on every channel that has
+// it and that no program takes.
 func (r *Room) close(call *bus.Call) {
 	call.Return()
 	r.leave("")

@@ -1,6 +1,7 @@
 package functional
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
@@ -145,6 +146,7 @@ type departure struct {
 	statuses []int
 	byActor  bool // carol did it
 	reason   tp.ChannelGroupChangeReason
+	error    tp.ErrorName
 	message  string
 }
 
@@ -153,12 +155,13 @@ const byCarol = "<actor nick='carol'/><reason>Enough</reason></item>"
 var departures = []departure{
 	{name: "leaves", item: member("bob")},
 	{name: "is kicked", item: "<item affiliation='none' role='none'>" + byCarol, statuses: []int{307}, byActor: true,
-		reason: tp.ChannelGroupChangeReasonKicked, message: "Enough"},
+		reason: tp.ChannelGroupChangeReasonKicked, error: tp.ErrorChannelKicked, message: "Enough"},
 	{name: "is banned", item: "<item affiliation='outcast' role='none'>" + byCarol, statuses: []int{301}, byActor: true,
-		reason: tp.ChannelGroupChangeReasonBanned, message: "Enough"},
-	{name: "is lost", item: "<item affiliation='none' role='none'/>", statuses: []int{333}, reason: tp.ChannelGroupChangeReasonOffline},
+		reason: tp.ChannelGroupChangeReasonBanned, error: tp.ErrorChannelBanned, message: "Enough"},
+	{name: "is lost", item: "<item affiliation='none' role='none'/>", statuses: []int{333},
+		reason: tp.ChannelGroupChangeReasonOffline, error: tp.ErrorOffline},
 	{name: "loses its place", item: "<item affiliation='none' role='none'/>", statuses: []int{321},
-		reason: tp.ChannelGroupChangeReasonPermissionDenied},
+		reason: tp.ChannelGroupChangeReasonPermissionDenied, error: tp.ErrorPermissionDenied},
 }
 
 // Everybody hears who comes and who goes, why and by whose doing, and whose
@@ -188,6 +191,7 @@ func TestRoom_membersComeAndGo(t *testing.T) {
 		details := cmtest.As[map[string]any](t, h.Expect(membersDetailed.Args(none, []uint32{bob}, none, none)).Arg(4))
 		if want.reason != 0 {
 			cmtest.Equal(t, details["change-reason"], want.reason)
+			cmtest.Equal(t, details["error"], string(want.error))
 		}
 		cmtest.Equal(t, details["contact-ids"], map[uint32]string{bob: chatRoom + "/bob"})
 		cmtest.Equal(t, h.owner(bob), h.contact("bob"))
@@ -245,12 +249,18 @@ func TestRoom_weAreThrownOut(t *testing.T) {
 		statuses []int
 		message  string
 		reason   tp.ChannelGroupChangeReason
+		error    tp.ErrorName
 	}{
-		{"kicked", "<item affiliation='none' role='none'>" + byCarol, []int{307, 110}, "Enough", tp.ChannelGroupChangeReasonKicked},
-		{"banned", "<item affiliation='outcast' role='none'>" + byCarol, []int{301, 110}, "Enough", tp.ChannelGroupChangeReasonBanned},
+		{"kicked", "<item affiliation='none' role='none'>" + byCarol, []int{307, 110}, "Enough",
+			tp.ChannelGroupChangeReasonKicked, tp.ErrorChannelKicked},
+		{"banned", "<item affiliation='outcast' role='none'>" + byCarol, []int{301, 110}, "Enough",
+			tp.ChannelGroupChangeReasonBanned, tp.ErrorChannelBanned},
+		{"no member", "<item affiliation='none' role='none'/>", []int{322, 110}, "",
+			tp.ChannelGroupChangeReasonPermissionDenied, tp.ErrorChannelInviteOnly},
 		{"room destroyed", "<item affiliation='none' role='none'/><destroy><reason>School is over</reason></destroy>", nil,
-			"School is over", tp.ChannelGroupChangeReasonNone},
-		{"service stops", "<item affiliation='none' role='none'/>", []int{332, 110}, "", tp.ChannelGroupChangeReasonError},
+			"School is over", tp.ChannelGroupChangeReasonNone, tp.ErrorTerminated},
+		{"service stops", "<item affiliation='none' role='none'/>", []int{332, 110}, "",
+			tp.ChannelGroupChangeReasonError, tp.ErrorNotAvailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -260,7 +270,8 @@ func TestRoom_weAreThrownOut(t *testing.T) {
 			cmtest.Equal(t, gone.Arg(0), c.message)
 			cmtest.Equal(t, gone.Arg(2), []uint32{h.self})
 			cmtest.Equal(t, gone.Arg(6), c.reason)
-			h.Expect(membersDetailed)
+			details := cmtest.As[map[string]any](t, h.Expect(membersDetailed).Arg(4))
+			cmtest.Equal(t, details["error"], string(c.error))
 			h.Expect(channelClosed.At(h.path))
 			h.Expect(cmtest.Signal(tp.SignalConnectionRequestsChannelClosed).Args(h.path))
 			h.Forbid(leaving)
@@ -349,4 +360,17 @@ func TestRoom_closeAndComeAgain(t *testing.T) {
 		t.Errorf("the new channel has the path of the old one, %s", old)
 	}
 	cmtest.Equal(t, h.members(), []uint32{h.self})
+}
+
+// A program that can do nothing with a room, such as mission-control when no
+// activity takes it, finds nothing there that would end it for everybody.
+func TestRoom_notDestroyable(t *testing.T) {
+	t.Parallel()
+	h := joinHall(t, "bob")
+	h.Forbid(cmtest.IQ("set", nsMUCOwner))
+	if offered := cmtest.As[[]string](t, h.Get(h.path, tp.InterfaceChannel, "Interfaces")); slices.Contains(offered, tp.InterfaceChannelDestroyable.Name) {
+		t.Errorf("rooms offer %v", offered)
+	}
+	h.Refused(tp.ErrorDBusUnknownInterface, h.path, tp.InterfaceChannelDestroyable, "Destroy")
+	h.Sync()
 }
