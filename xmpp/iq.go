@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"telepathy-olpc/internal/loop"
+	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
 )
 
@@ -22,109 +23,190 @@ type question struct {
 	timer  *loop.Timer
 }
 
+// exchange is what a client's stream and a component's have in common: who
+// handles what comes, and the questions that wait for an answer. It lives on
+// the loop.
+type exchange struct {
+	loop      *loop.Loop
+	send      func(*stanza.Element)
+	isOpen    func() bool                // a question can be asked
+	mayAnswer func(from, to string) bool // a reply from from answers what to was asked
+	unhandled func(e *stanza.Element)    // gets messages and presences that no handler wanted; may be nil
+
+	iqHandlers       map[string]func(*stanza.Element)
+	messageHandlers  []func(*stanza.Element) bool
+	presenceHandlers []func(*stanza.Element) bool
+
+	questions map[string]*question
+	idPrefix  string
+	lastID    uint64
+}
+
+// newExchange makes one; the functions are still to be set.
+func newExchange(l *loop.Loop) exchange {
+	return exchange{
+		loop:       l,
+		iqHandlers: make(map[string]func(*stanza.Element)),
+		questions:  make(map[string]*question),
+		idPrefix:   newIDPrefix(),
+	}
+}
+
+// HandleMessage registers a handler for messages. Handlers are asked in the
+// order of registration until one is true.
+func (x *exchange) HandleMessage(handle func(*stanza.Element) bool) {
+	x.messageHandlers = append(x.messageHandlers, handle)
+}
+
+// HandlePresence is HandleMessage for presences.
+func (x *exchange) HandlePresence(handle func(*stanza.Element) bool) {
+	x.presenceHandlers = append(x.presenceHandlers, handle)
+}
+
+// dispatch hands a stanza to who handles it. One whose sender is no address is
+// nobody's, and no handler has to deal with it. It is false if it is no stanza
+// at all.
+func (x *exchange) dispatch(e *stanza.Element) bool {
+	usable := e.Attr("from") == "" || isAddress(e.Attr("from"))
+	switch local := e.Local(); {
+	case local != "iq" && local != "message" && local != "presence":
+		return false
+	case !usable:
+	case local == "iq":
+		x.handleIQ(e)
+	case local == "message":
+		x.offer(x.messageHandlers, e)
+	default:
+		x.offer(x.presenceHandlers, e)
+	}
+	return true
+}
+
+func isAddress(s string) bool {
+	_, err := jid.ParseLenient(s)
+	return err == nil
+}
+
+func (x *exchange) offer(handlers []func(*stanza.Element) bool, e *stanza.Element) {
+	for _, handle := range handlers {
+		if handle(e) {
+			return
+		}
+	}
+	if x.unhandled != nil {
+		x.unhandled(e)
+	}
+}
+
 // Ask sends an IQ of type get or set; its id is given here. The callback runs
 // exactly once, on the loop and after Ask has returned: with the result, or
 // with an error that is a [*stanza.Error] from whom was asked, [ErrTimeout], or
 // [ErrLost] when the session ends first.
-func (s *Session) Ask(iq *stanza.Element, answer func(reply *stanza.Element, err error)) {
-	if s.phase != online && s.phase != resuming {
-		s.loop.Post("ask without session", func() { answer(nil, ErrLost) })
+func (x *exchange) Ask(iq *stanza.Element, answer func(reply *stanza.Element, err error)) {
+	x.AskWithin(askTimeout, iq, answer)
+}
+
+// AskWithin is [Session.Ask] with another limit of time; 0 is none, for what
+// the other side asks its user first.
+func (x *exchange) AskWithin(limit time.Duration, iq *stanza.Element, answer func(reply *stanza.Element, err error)) {
+	if !x.isOpen() {
+		x.loop.Post("ask without session", func() { answer(nil, ErrLost) })
 		return
 	}
-	s.lastID++
-	id := s.idPrefix + strconv.FormatUint(s.lastID, 36)
-	s.questions[id] = &question{
-		to:     iq.Attr("to"),
-		answer: answer,
-		timer:  s.loop.After(askTimeout, "answer overdue", func() { s.answer(id, nil, ErrTimeout) }),
+	x.lastID++
+	id := x.idPrefix + strconv.FormatUint(x.lastID, 36)
+	q := &question{to: iq.Attr("to"), answer: answer}
+	if limit > 0 {
+		q.timer = x.loop.After(limit, "answer overdue", func() { x.answer(id, nil, ErrTimeout) })
 	}
-	s.Send(iq.With(stanza.A("id", id)))
+	x.questions[id] = q
+	x.send(iq.With(stanza.A("id", id)))
 }
 
 // newIDPrefix makes the ids of a session's questions impossible to guess.
 func newIDPrefix() string { return rand.Text()[:12] + "-" }
 
 // answer gives a question its answer.
-func (s *Session) answer(id string, reply *stanza.Element, err error) {
-	q := s.questions[id]
-	delete(s.questions, id)
+func (x *exchange) answer(id string, reply *stanza.Element, err error) {
+	q := x.questions[id]
+	delete(x.questions, id)
 	q.timer.Stop()
 	q.answer(reply, err)
 }
 
 // abandonQuestions answers all questions that are left, and those that the
 // callbacks ask, with ErrLost.
-func (s *Session) abandonQuestions() {
-	for id := range s.questions {
-		s.answer(id, nil, ErrLost)
+func (x *exchange) abandonQuestions() {
+	for id := range x.questions {
+		x.answer(id, nil, ErrLost)
 	}
 }
 
 // HandleIQ registers who answers the IQs of type get and set whose first child
 // is in the namespace. The handler sends the reply itself, at once or later.
 // There is one handler for a namespace.
-func (s *Session) HandleIQ(space string, handle func(iq *stanza.Element)) {
-	if s.iqHandlers[space] != nil {
+func (x *exchange) HandleIQ(space string, handle func(iq *stanza.Element)) {
+	if x.iqHandlers[space] != nil {
 		panic(fmt.Sprintf("xmpp: two handlers for %s", space))
 	}
-	s.iqHandlers[space] = handle
+	x.iqHandlers[space] = handle
 }
 
 // handleIQ handles an IQ, RFC 6120 §8.2.3. What nobody asked for is passed
 // over; what nobody can answer is answered with an error.
-func (s *Session) handleIQ(iq *stanza.Element) {
+func (x *exchange) handleIQ(iq *stanza.Element) {
 	switch iq.Attr("type") {
 	case "result":
-		s.handleReply(iq, nil)
+		x.handleReply(iq, nil)
 	case "error":
-		s.handleReply(nil, iq)
+		x.handleReply(nil, iq)
 	case "get", "set":
-		s.handleRequest(iq)
+		x.handleRequest(iq)
 	default:
-		s.refuse(iq, stanza.BadRequest)
+		x.refuse(iq, stanza.BadRequest)
 	}
 }
 
-func (s *Session) handleRequest(iq *stanza.Element) {
+func (x *exchange) handleRequest(iq *stanza.Element) {
 	payload := iq.First()
-	handle := s.iqHandlers[payload.Space()]
+	handle := x.iqHandlers[payload.Space()]
 	switch {
 	case payload == nil || iq.Attr("id") == "":
-		s.refuse(iq, stanza.BadRequest)
+		x.refuse(iq, stanza.BadRequest)
 	case handle == nil:
-		s.refuse(iq, stanza.ServiceUnavailable)
+		x.refuse(iq, stanza.ServiceUnavailable)
 	default:
 		handle(iq)
 	}
 }
 
 // refuse answers an IQ with an error.
-func (s *Session) refuse(iq *stanza.Element, c stanza.Condition) {
-	s.Send(stanza.ReplyError(iq, stanza.NewError(c, "")))
+func (x *exchange) refuse(iq *stanza.Element, c stanza.Condition) {
+	x.send(stanza.ReplyError(iq, stanza.NewError(c, "")))
 }
 
 // handleReply gives the answer to who asked, if it comes from whom was asked.
-func (s *Session) handleReply(result, failure *stanza.Element) {
+func (x *exchange) handleReply(result, failure *stanza.Element) {
 	iq := result
 	if iq == nil {
 		iq = failure
 	}
 	id, from := iq.Attr("id"), iq.Attr("from")
-	q := s.questions[id]
-	if q == nil || !s.mayAnswer(from, q.to) {
+	q := x.questions[id]
+	if q == nil || !x.mayAnswer(from, q.to) {
 		return
 	}
 	if failure != nil {
-		s.answer(id, nil, stanza.ErrorOf(failure))
+		x.answer(id, nil, stanza.ErrorOf(failure))
 		return
 	}
-	s.answer(id, result, nil)
+	x.answer(id, result, nil)
 }
 
-// mayAnswer tells whether a reply from from answers what to was asked, RFC
+// mayAnswerAccount tells whether a reply from from answers what to was asked, RFC
 // 6120 §8.1.2.1 and §10.3.3: without an address the account answers, which is
 // how old servers leave out "from", or put their own.
-func (s *Session) mayAnswer(from, to string) bool {
+func (s *Session) mayAnswerAccount(from, to string) bool {
 	if sameAddress(from, to) {
 		return true
 	}

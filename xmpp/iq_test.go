@@ -70,12 +70,12 @@ func TestAsk_onlyWhomWasAskedAnswers(t *testing.T) {
 		{self, []string{"", self}, []string{bare, domain, "ana@school.test/other"}},
 	} {
 		for _, from := range c.may {
-			if !s.mayAnswer(from, c.to) {
+			if !s.mayAnswerAccount(from, c.to) {
 				t.Errorf("%q may not answer for %q", from, c.to)
 			}
 		}
 		for _, from := range c.not {
-			if s.mayAnswer(from, c.to) {
+			if s.mayAnswerAccount(from, c.to) {
 				t.Errorf("%q may answer for %q", from, c.to)
 			}
 		}

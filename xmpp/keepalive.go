@@ -14,32 +14,40 @@ const NSPing = "urn:xmpp:ping"
 var errSilent = fmt.Errorf("%w: no sign of life from the server", ErrLost)
 
 // watch looks for signs of life on the link and comes back when the next is
-// due. TCP alone would notice a dead peer after a quarter of an hour, and a
-// peer that swallows everything never.
+// due.
 func (s *Session) watch() {
-	l := s.link
+	if next := s.link.watch(s.cfg.Keepalive, s.cfg.DeadAfter, s.askForLife); next > 0 {
+		s.watchTimer = s.loop.After(next, "keepalive", s.watch)
+	}
+}
+
+// watch looks for signs of life: TCP alone would notice a dead peer after a
+// quarter of an hour, and a peer that swallows everything never. After so long
+// a silence it asks for one, and ends a link on which none comes. It gives the
+// time until the next look; 0 if the link has ended.
+func (l *link) watch(keepalive, deadAfter time.Duration, ask func()) time.Duration {
 	now := time.Now()
 	heard := time.Unix(0, l.lastRead.Load())
 	if !l.asked.IsZero() && (heard.After(l.asked) || !l.room.idle()) {
 		l.asked = time.Time{} // also if what came still waits for the loop
 	}
-	next := s.cfg.Keepalive - now.Sub(heard)
+	next := keepalive - now.Sub(heard)
 	switch {
 	case !l.asked.IsZero():
-		next = s.cfg.DeadAfter - now.Sub(l.asked)
+		next = deadAfter - now.Sub(l.asked)
 		if next <= 0 {
 			l.cut(errSilent)
-			return
+			return 0
 		}
 	case next <= 0:
-		s.askForLife()
+		ask()
 		l.asked = now
-		next = s.cfg.DeadAfter
-	case now.Sub(time.Unix(0, l.out.lastWrite.Load())) >= s.cfg.Keepalive:
+		next = deadAfter
+	case now.Sub(time.Unix(0, l.out.lastWrite.Load())) >= keepalive:
 		// Servers and NAT routers forget who only listens (RFC 6120 §4.6.1).
 		l.write([]byte(" "))
 	}
-	s.watchTimer = s.loop.After(min(next, s.cfg.Keepalive), "keepalive", s.watch)
+	return min(next, keepalive)
 }
 
 // askForLife sends what the server has to answer.

@@ -39,9 +39,9 @@ type Events struct {
 
 // Session is one session from login to end; it does not begin again.
 type Session struct {
-	cfg  Config
-	loop *loop.Loop
-	ev   Events
+	exchange
+	cfg Config
+	ev  Events
 
 	phase    phase
 	self     jid.JID
@@ -58,14 +58,6 @@ type Session struct {
 	resumeUntil time.Time
 	attempts    int   // to resume
 	lostBy      error // why there is something to resume
-
-	iqHandlers       map[string]func(*stanza.Element)
-	messageHandlers  []func(*stanza.Element) bool
-	presenceHandlers []func(*stanza.Element) bool
-
-	questions map[string]*question
-	idPrefix  string
-	lastID    uint64
 }
 
 // phase is where a session stands. It only ever grows, except that online and
@@ -83,12 +75,8 @@ const (
 
 // NewSession makes a session; nothing happens before [Session.Connect].
 func NewSession(cfg Config, l *loop.Loop, ev Events) *Session {
-	s := &Session{
-		cfg: cfg.withDefaults(), loop: l, ev: ev,
-		iqHandlers: make(map[string]func(*stanza.Element)),
-		questions:  make(map[string]*question),
-		idPrefix:   newIDPrefix(),
-	}
+	s := &Session{exchange: newExchange(l), cfg: cfg.withDefaults(), ev: ev}
+	s.send, s.isOpen, s.mayAnswer, s.unhandled = s.Send, s.isOnline, s.mayAnswerAccount, ev.Stanza
 	s.HandleIQ(NSPing, s.answerPing)
 	return s
 }
@@ -108,21 +96,14 @@ func (s *Session) Self() jid.JID { return s.self }
 // nil before Ready.
 func (s *Session) Features() *stanza.Element { return s.features }
 
-// HandleMessage registers a handler for messages. Handlers are asked in the
-// order of registration until one is true.
-func (s *Session) HandleMessage(handle func(*stanza.Element) bool) {
-	s.messageHandlers = append(s.messageHandlers, handle)
-}
-
-// HandlePresence is HandleMessage for presences.
-func (s *Session) HandlePresence(handle func(*stanza.Element) bool) {
-	s.presenceHandlers = append(s.presenceHandlers, handle)
-}
+// isOnline tells whether what is sent goes out, now or when a lost link is
+// replaced.
+func (s *Session) isOnline() bool { return s.phase == online || s.phase == resuming }
 
 // Send sends a stanza. Without a session it is dropped; while a lost link is
 // being replaced it waits.
 func (s *Session) Send(e *stanza.Element) {
-	if s.phase != online && s.phase != resuming {
+	if !s.isOnline() {
 		s.cfg.Log.WithField("stanza", e.Local()).Debug("Not sent, there is no session")
 		return
 	}
@@ -297,47 +278,15 @@ func (s *Session) received(l *link, e *stanza.Element) {
 	l.trace.received(e)
 	switch e.Space() {
 	case stanza.NSClient:
-		s.handleStanza(e)
+		if s.dispatch(e) {
+			s.countHandled()
+		}
 	case nsManagement:
 		s.handleManagement(e)
 	case stanza.NSStream:
 		if e.Local() == "error" {
 			l.end(parseStreamError(e), closeTag)
 		}
-	}
-}
-
-// handleStanza dispatches a stanza. One whose sender is no address is nobody's,
-// and no handler has to deal with it.
-func (s *Session) handleStanza(e *stanza.Element) {
-	usable := e.Attr("from") == "" || isAddress(e.Attr("from"))
-	switch local := e.Local(); {
-	case local != "iq" && local != "message" && local != "presence":
-		return // and not counted
-	case !usable:
-	case local == "iq":
-		s.handleIQ(e)
-	case local == "message":
-		s.offer(s.messageHandlers, e)
-	default:
-		s.offer(s.presenceHandlers, e)
-	}
-	s.countHandled()
-}
-
-func isAddress(s string) bool {
-	_, err := jid.ParseLenient(s)
-	return err == nil
-}
-
-func (s *Session) offer(handlers []func(*stanza.Element) bool, e *stanza.Element) {
-	for _, handle := range handlers {
-		if handle(e) {
-			return
-		}
-	}
-	if s.ev.Stanza != nil {
-		s.ev.Stanza(e)
 	}
 }
 

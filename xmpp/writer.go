@@ -25,6 +25,7 @@ var errOverflow = fmt.Errorf("%w: more to send than the network takes", ErrLost)
 // has come together meanwhile goes out in one piece.
 type outbox struct {
 	stall     time.Duration // longest that the network may take nothing
+	limit     int           // of what waits
 	lastWrite atomic.Int64  // UnixNano
 	done      chan struct{} // closed when run has returned
 	err       error         // of the network, if it ended run; read after done
@@ -39,7 +40,7 @@ type outbox struct {
 }
 
 func (o *outbox) init(stall time.Duration) {
-	o.filled.L, o.stall, o.done = &o.mu, stall, make(chan struct{})
+	o.filled.L, o.stall, o.limit, o.done = &o.mu, stall, maxOutput, make(chan struct{})
 	o.lastWrite.Store(time.Now().UnixNano())
 }
 
@@ -50,12 +51,19 @@ func (o *outbox) add(b []byte) bool {
 	if o.finished {
 		return true
 	}
-	if len(o.buf)+len(b) > maxOutput {
+	if len(o.buf)+len(b) > o.limit {
 		return false
 	}
 	o.buf = append(o.buf, b...)
 	o.filled.Signal()
 	return true
+}
+
+// waiting tells how many bytes are queued.
+func (o *outbox) waiting() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf)
 }
 
 // finish queues the last bytes. With hangUp the connection is ended behind

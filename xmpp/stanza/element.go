@@ -7,12 +7,14 @@ import (
 	"strings"
 )
 
-// Namespaces that the stream itself is made of, RFC 6120 §4.8 and §8.3.
+// Namespaces that the stream itself is made of, RFC 6120 §4.8 and §8.3, and
+// XEP-0114 §3.
 const (
-	NSClient  = "jabber:client"
-	NSStream  = "http://etherx.jabber.org/streams"
-	NSStanzas = "urn:ietf:params:xml:ns:xmpp-stanzas"
-	nsXML     = "http://www.w3.org/XML/1998/namespace"
+	NSClient    = "jabber:client"
+	NSComponent = "jabber:component:accept"
+	NSStream    = "http://etherx.jabber.org/streams"
+	NSStanzas   = "urn:ietf:params:xml:ns:xmpp-stanzas"
+	nsXML       = "http://www.w3.org/XML/1998/namespace"
 )
 
 // Element is one element with all that is in it. All methods can be called on

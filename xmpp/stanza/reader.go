@@ -81,6 +81,7 @@ type Reader struct {
 	root     string // name of the stream's start tag as written, "" if none was read
 	ended    bool   // the start tag was the end tag too
 	bindings []binding
+	renamed  string     // namespace that is read as NSClient; "" for none
 	attrs    []rawAttr  // of the start tag being read
 	kids     []*Element // of all elements that are open, outermost first
 	texts    [][]byte   // of all elements that are open, by depth
@@ -129,9 +130,12 @@ func (r *Reader) Buffered() int { return r.in.end - r.in.pos }
 func (r *Reader) Cost() int { return r.cost }
 
 // Open reads the header of a stream, with the XML declaration before it if
-// there is one. A stream is restarted by another call.
+// there is one. A stream is restarted by another call. What comes in a
+// component's stream is read as if it stood in a client's, from which it
+// differs in the namespace alone.
 func (r *Reader) Open() (*Element, error) {
 	r.start()
+	r.renamed = ""
 	r.bindings = append(r.bindings[:0], streamBindings[0])
 	r.skipSpace()
 	if r.peek() != '<' {
@@ -148,6 +152,10 @@ func (r *Reader) Open() (*Element, error) {
 		return nil, r.err
 	}
 	r.root, r.ended = header.raw, empty
+	if r.resolve("") == NSComponent {
+		r.renamed = NSComponent
+		r.bind("", NSClient)
+	}
 	return header.element, nil
 }
 
@@ -334,6 +342,9 @@ func (r *Reader) bind(prefix, space string) {
 	if len(r.bindings) == most {
 		r.fail(&LimitError{"namespaces"})
 		return
+	}
+	if r.renamed != "" && space == r.renamed {
+		space = NSClient
 	}
 	r.bindings = append(r.bindings, binding{prefix, space})
 }
