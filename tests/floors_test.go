@@ -59,6 +59,7 @@ var house = []room{
 	{path: "internal/handle", floor: 1},
 	{path: "xmpp", floor: 1, not: dbus, outside: []string{logrus, mellium, sasl, xnet, xtext}},
 
+	{path: "xmpp/bytestream", floor: 2, not: dbus, beside: []string{"xmpp/si", "xmpp/socks5", "xmpp/ibb", "xmpp/services"}, outside: []string{logrus}},
 	{path: "xmpp/...", floor: 2, not: dbus, beside: []string{"xmpp/disco", "xmpp/pep", "xmpp/chat", "xmpp/olpc", "xmpp/amp"}, outside: []string{logrus}},
 
 	{path: "presence", floor: 3, outside: []string{godbus, logrus}},
