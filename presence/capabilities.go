@@ -63,6 +63,8 @@ type Capabilities struct {
 	changed []*Contact              // since then
 	mute    map[jid.JID]bool        // devices that announce nothing
 
+	searches []*deviceSearch
+
 	directory string // of the cache, empty for none
 	saving    *loop.Timer
 	disk      sync.WaitGroup // goroutines that read or write the cache; they end by themselves
@@ -133,6 +135,7 @@ func (c *Capabilities) Connected() {
 // waits for that: without it there are questions to be asked again.
 func (c *Capabilities) Close() {
 	c.resolver.Close()
+	c.endSearches()
 	c.saving.Stop()
 	c.save()
 }
@@ -208,6 +211,7 @@ func (c *Capabilities) seen(person *Contact, from jid.JID, e *stanza.Element) {
 	if is || len(person.resources) > 1 {
 		c.touch(person)
 	}
+	c.searchAgain(from)
 }
 
 func (c *Capabilities) left(person *Contact, from jid.JID) {
@@ -225,6 +229,7 @@ func (c *Capabilities) learned(devices []jid.JID) {
 			c.touch(person)
 		}
 	}
+	c.searchAgain(devices...)
 	if c.saving == nil && c.resolver.Unsaved() {
 		c.saving = c.host.After(saveEvery, "capabilities to be saved", func() {
 			c.saving = nil
