@@ -351,3 +351,21 @@ func checkLimits(t *testing.T, e *Element, l Limits, depth int) {
 		checkLimits(t, c, l, depth+1)
 	}
 }
+
+// A component's stream differs from a client's in its namespace alone.
+func TestReader_componentStream(t *testing.T) {
+	r := NewReader(strings.NewReader("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'>"+
+		"<message><body>a</body><x xmlns='y'><message xmlns='jabber:component:accept'/><z xmlns='jabber:client'/></x></message></stream:stream>"), Limits{})
+	if _, err := r.Open(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Next()
+	want := New(NSClient, "message", New(NSClient, "body", Text("a")), New("y", "x", New(NSClient, "message"), New(NSClient, "z")))
+	if err != nil || !got.Equal(want) {
+		t.Errorf("got %s, %v", got, err)
+	}
+	plain := NewReader(strings.NewReader("<message xmlns='jabber:component:accept'/>"), Limits{})
+	if got, err := plain.Next(); err != nil || got.Space() != NSComponent {
+		t.Errorf("outside such a stream: %s in %q, %v", got, got.Space(), err)
+	}
+}
