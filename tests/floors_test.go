@@ -51,9 +51,10 @@ var house = []room{
 	{path: "internal/tp/gen", floor: 0},
 	{path: "internal/tp", floor: 0},
 	{path: "internal/loop", floor: 0},
-	{path: "internal/dbuspeer", floor: 0, outside: []string{xsys}},
+	{path: "internal/dbuspeer", floor: 0},
 	{path: "internal/child/...", floor: 0},
 	{path: "internal/cachefile", floor: 0},
+	{path: "internal/console", floor: 0, outside: []string{xsys}},
 
 	{path: "internal/bus", floor: 1, not: xmppSide, outside: []string{godbus, logrus}},
 	{path: "internal/handle", floor: 1},
@@ -69,6 +70,8 @@ var house = []room{
 
 	{path: "manager/connection", floor: 5, outside: []string{godbus, logrus}},
 	{path: "manager", floor: 5, beside: []string{"manager/connection"}, outside: []string{godbus, logrus}},
+
+	{path: "internal/doctor", floor: 5, beside: []string{"manager"}, outside: []string{godbus}},
 
 	{path: "cmd/...", floor: 6, outside: []string{logrus}},
 	{path: "internal/datafiles", floor: 6},
