@@ -83,22 +83,19 @@ func (a *Activities) Connected() {
 	}, nodes...)
 }
 
-// publish brings nodes up to date, one after the other. done is called when the
-// last is published or one can't be; the rest is published all the same.
+// publish brings nodes up to date, in this order. done is called when each of
+// them is published or can't be.
 func (a *Activities) publish(done func(error), nodes ...node) {
+	left := len(nodes)
 	var failed error
-	var next func(error)
-	next = func(err error) {
-		failed = errors.Join(failed, err)
-		if len(nodes) == 0 {
-			done(failed)
-			return
-		}
-		n := nodes[0]
-		nodes = nodes[1:]
-		a.events.Publish(nodeNames[n], a.payload(n), next)
+	for _, n := range nodes {
+		a.events.Publish(nodeNames[n], a.payload(n), func(err error) {
+			failed = errors.Join(failed, err)
+			if left--; left == 0 {
+				done(failed)
+			}
+		})
 	}
-	next(nil)
 }
 
 // payload builds what a node of the user holds now.
@@ -151,7 +148,8 @@ func (a *Activities) announce(x olpc.Activity, done func(error)) {
 }
 
 // setAnnounced replaces the activities of the user. Those in named are what the
-// client named.
+// client named. What changes nothing that everybody may see needs nobody's
+// consent: so it is with what Sugar shares, until it has said what it is.
 func (a *Activities) setAnnounced(list, named []olpc.Activity, done func(error)) {
 	// What a reader would not take is not written.
 	if read, _ := olpc.ParseActivities(olpc.BuildActivities(list)); !slices.Equal(read, list) {
@@ -165,7 +163,7 @@ func (a *Activities) setAnnounced(list, named []olpc.Activity, done func(error))
 	}
 	a.tellOwn()
 	if equalLists(before, a.public()) {
-		a.publish(done, nodeActivities)
+		done(nil)
 		return
 	}
 	a.publish(done, nodeDescriptions, nodeActivities, nodeCurrent)

@@ -76,12 +76,14 @@ func TestSharing_publicly(t *testing.T) {
 	h.Refused(tp.ErrorNotAvailable, h.Path, activityProperties, "GetActivity", "nobody's")
 	h.Refused(tp.ErrorInvalidArgument, h.Path, activityProperties, "SetProperties", h.handle, dict(chatIs))
 
+	early := h.Forbid(publishOLPC)
 	announced := h.CallAsync(h.Path, buddyInfo, "AddActivity", chatID, h.handle)
-	h.wantPublished(olpc.BuildActivities(nil))
 	h.Expect(activitiesChanged.Args(self, []activityAt{{chatID, h.handle}}))
 	h.Expect(cmtest.Reply(announced))
 	h.Refused(tp.ErrorInvalidArgument, h.Path, buddyInfo, "AddActivity", chatID, h.handle)
 	cmtest.Equal(t, h.Call(h.Path, activityProperties, "GetActivity", chatID).Arg(0), h.handle)
+	h.Sync()
+	early.Lift()
 
 	described := h.CallAsync(h.Path, activityProperties, "SetProperties", h.handle, dict(chatIs))
 	h.wantRoomTold(chatIs)

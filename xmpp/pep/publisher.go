@@ -18,17 +18,21 @@ const (
 	longestWait = 5 * time.Second
 )
 
-// Publisher publishes the account's own nodes one after another, in the order
-// in which they were given, and looks at each answer. ejabberd 23.01 refuses to
-// create a node, with item-not-found, when it creates another one at that moment,
-// be it for another account: where a class logs in for the first time, two tries
-// of five fail, and who gives up is seen by nobody.
+// Publisher publishes the account's own nodes in the order in which the values
+// were given, and looks at each answer. ejabberd 23.01 refuses to create a node,
+// with item-not-found, when it creates another one at that moment, be it for
+// another account: where a class logs in for the first time, two tries of five
+// fail, and who gives up is seen by nobody. So a node that may have to be made is
+// published alone; those that are there go out one behind the other without
+// waiting for answers, since a server handles one client's stanzas in order
+// (RFC 6120 §10.1). Only a value that has to be tried again may come later than
+// those behind it.
 type Publisher struct {
 	asker  Asker
 	after  After
 	vary   func(time.Duration) time.Duration // keeps those who failed together apart
-	queue  []*publication                    // the first is under way, or waits to be tried again
-	asking bool                              // the first is under way
+	queue  []*publication                    // those that are under way, then those that wait
+	made   map[string]bool                   // nodes that are there
 	stop   func()                            // ends the wait; nil if there is none
 	closed error                             // set by Close
 }
@@ -39,16 +43,21 @@ type publication struct {
 	payload *stanza.Element
 	done    []func(error) // of this value and of those it replaced
 	tries   int
+	asking  bool // it is under way
 }
 
 // NewPublisher returns a Publisher with nothing to do.
 func NewPublisher(asker Asker, after After) *Publisher {
-	return &Publisher{asker: asker, after: after, vary: func(d time.Duration) time.Duration { return d/2 + rand.N(d) }}
+	return &Publisher{
+		asker: asker, after: after, made: make(map[string]bool),
+		vary: func(d time.Duration) time.Duration { return d/2 + rand.N(d) },
+	}
 }
 
 // Publish makes payload what the node holds. A value of the same node that
-// still waits is replaced, in its place. done, which may be nil, is called once:
-// when this value or a newer one is published or cannot be.
+// still waits is replaced, and the new one goes behind all others. done, which
+// may be nil, is called once: when this value or a newer one is published or
+// cannot be.
 func (p *Publisher) Publish(node string, payload *stanza.Element, done func(error)) {
 	if done == nil {
 		done = func(error) {}
@@ -57,12 +66,13 @@ func (p *Publisher) Publish(node string, payload *stanza.Element, done func(erro
 		done(publishError(node, p.closed))
 		return
 	}
-	if pub := p.waiting(node); pub != nil {
-		pub.payload, pub.tries = payload, 0
-		pub.done = append(pub.done, done)
-		return
+	pub := &publication{node: node, payload: payload}
+	if i := slices.IndexFunc(p.queue, func(o *publication) bool { return o.node == node && !o.asking }); i >= 0 {
+		pub.done = p.queue[i].done
+		p.queue = slices.Delete(p.queue, i, i+1)
 	}
-	p.queue = append(p.queue, &publication{node: node, payload: payload, done: []func(error){done}})
+	pub.done = append(pub.done, done)
+	p.queue = append(p.queue, pub)
 	p.next()
 }
 
@@ -83,32 +93,43 @@ func (p *Publisher) Close(reason error) {
 	}
 }
 
-// waiting returns the publication of a node whose value can still be replaced.
-func (p *Publisher) waiting(node string) *publication {
+// next publishes what need not wait. An answer that comes before Ask returns has
+// done so already for the rest.
+func (p *Publisher) next() {
+	for p.stop == nil {
+		pub := p.ready()
+		if pub == nil {
+			return
+		}
+		pub.asking = true
+		p.asker.Ask(BuildPublish(pub.node, pub.payload), func(_ *stanza.Element, err error) {
+			if p.closed == nil {
+				p.handleAnswer(pub, err)
+			}
+		})
+	}
+}
+
+// ready gives the first that waits, unless it has to: for its node to be made
+// alone, for another to be made, or for an older value of the same node.
+func (p *Publisher) ready() *publication {
 	for i, pub := range p.queue {
-		if pub.node == node && (i > 0 || !p.asking) {
+		switch {
+		case pub.asking && p.made[pub.node]:
+		case pub.asking, i > 0 && !p.made[pub.node]:
+			return nil
+		case slices.ContainsFunc(p.queue[:i], func(o *publication) bool { return o.node == pub.node }):
+			return nil
+		default:
 			return pub
 		}
 	}
 	return nil
 }
 
-// next publishes the first in the queue unless there is something to wait for.
-func (p *Publisher) next() {
-	if p.asking || p.stop != nil || len(p.queue) == 0 {
-		return
-	}
-	p.asking = true
-	pub := p.queue[0]
-	p.asker.Ask(BuildPublish(pub.node, pub.payload), func(_ *stanza.Element, err error) {
-		if p.closed == nil {
-			p.handleAnswer(pub, err)
-		}
-	})
-}
-
 func (p *Publisher) handleAnswer(pub *publication, err error) {
-	p.asking = false
+	pub.asking = false
+	p.made[pub.node] = err == nil
 	newer := p.newer(pub)
 	switch {
 	case err == nil || !isTransient(err):
@@ -116,23 +137,30 @@ func (p *Publisher) handleAnswer(pub *publication, err error) {
 		newer.done = slices.Concat(pub.done, newer.done)
 		pub.done = nil
 	case pub.tries+1 < maxTries:
-		p.stop = p.after(p.vary(min(firstWait<<pub.tries, longestWait)), "publish again", func() {
-			p.stop = nil
-			p.next()
-		})
-		pub.tries++
+		p.wait(pub)
 		return
 	}
-	p.queue = slices.Delete(p.queue, 0, 1)
+	p.queue = slices.DeleteFunc(p.queue, func(o *publication) bool { return o == pub })
 	pub.finish(err)
 	p.next()
 }
 
-// newer returns the publication that waits for the same node as the one which
-// is under way.
+// wait has a publication tried again later, and nothing before it.
+func (p *Publisher) wait(pub *publication) {
+	if p.stop == nil {
+		p.stop = p.after(p.vary(min(firstWait<<pub.tries, longestWait)), "publish again", func() {
+			p.stop = nil
+			p.next()
+		})
+	}
+	pub.tries++
+}
+
+// newer returns the publication that waits for the same node as the one that
+// was under way.
 func (p *Publisher) newer(pub *publication) *publication {
-	for _, other := range p.queue[1:] {
-		if other.node == pub.node {
+	for _, other := range p.queue {
+		if other != pub && other.node == pub.node {
 			return other
 		}
 	}

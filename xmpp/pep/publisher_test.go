@@ -113,6 +113,73 @@ func TestPublisher_oneAfterAnother(t *testing.T) {
 	w.happened("ask a=1")
 }
 
+// made has the publisher's server make nodes.
+func (w *world) made(p *Publisher, nodes ...string) {
+	for _, node := range nodes {
+		p.Publish(node, stanza.New("x", "0"), nil)
+		w.answer(nil)
+	}
+	w.log = nil
+}
+
+// Nodes that are there need not wait for each other, only for their own.
+func TestPublisher_oneBehindTheOther(t *testing.T) {
+	w, p := start(t)
+	w.made(p, "a", "b")
+	w.publish(p, "a", "1")
+	w.publish(p, "b", "1")
+	w.publish(p, "a", "2")
+	w.publish(p, "b", "2")
+	w.publish(p, "new", "1")
+	w.happened("ask a=1", "ask b=1")
+	w.answer(nil)
+	w.happened("done a=1: ok", "ask a=2")
+	w.answer(nil)
+	w.happened("done b=1: ok", "ask b=2")
+	w.answer(nil)
+	w.answer(nil)
+	w.happened("done a=2: ok", "done b=2: ok", "ask new=1")
+	w.publish(p, "a", "3") // while another node is made
+	w.answer(nil)
+	w.happened("done new=1: ok", "ask a=3")
+}
+
+// What fails for a moment holds up what comes after it, not what is under way.
+func TestPublisher_oneOfManyFails(t *testing.T) {
+	w, p := start(t)
+	w.made(p, "a", "b", "c", "d")
+	for _, node := range []string{"a", "b", "c"} {
+		w.publish(p, node, "1")
+	}
+	w.happened("ask a=1", "ask b=1", "ask c=1")
+	w.answer(notFound)
+	w.answer(notFound)
+	w.answer(nil)
+	w.publish(p, "d", "1")
+	w.happened("wait 200ms", "done c=1: ok")
+	w.ring()
+	w.happened("ask a=1")
+	w.answer(nil)
+	w.happened("done a=1: ok", "ask b=1")
+	w.answer(stanza.NewError(stanza.Forbidden, ""))
+	w.happened("done b=1: publish b: forbidden", "ask d=1")
+}
+
+// A newer value is behind what was to be told before it.
+func TestPublisher_newerGoesBehind(t *testing.T) {
+	w, p := start(t)
+	w.made(p, "a", "b")
+	w.publish(p, "new", "1")
+	w.publish(p, "b", "1")
+	w.publish(p, "a", "1")
+	w.publish(p, "b", "2")
+	w.answer(nil)
+	w.happened("ask new=1", "done new=1: ok", "ask a=1", "ask b=2")
+	w.answer(nil)
+	w.answer(nil)
+	w.happened("done a=1: ok", "done b=1: ok", "done b=2: ok")
+}
+
 func TestPublisher_newerReplacesWaiting(t *testing.T) {
 	w, p := start(t)
 	w.publish(p, "a", "1")
