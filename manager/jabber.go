@@ -94,6 +94,7 @@ func configureJabber(v Values) (connection.Config, error) {
 		Protocol:           "jabber",
 		Priority:           int8(number[int16](v, "priority")),
 		FallbackConference: v.text("fallback-conference-server"),
+		FallbackRelays:     v.list("fallback-socks5-proxies"),
 		XMPP: xmpp.Config{
 			Account:           account,
 			Resource:          v.text("resource"),

@@ -19,6 +19,8 @@ type Config struct {
 	// FallbackConference is the conference service when the server names
 	// none; empty stands for "conference.<domain>".
 	FallbackConference string
+	// FallbackRelays are relays for streams besides the server's (XEP-0065).
+	FallbackRelays []string
 }
 
 const pathPrefix = "/org/freedesktop/Telepathy/Connection/"

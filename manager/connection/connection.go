@@ -164,6 +164,7 @@ func (c *Connection) finish(e ending) {
 	}
 	c.ended = true
 	c.life.Ended()
+	c.files.Close()
 	c.requests.closeAll()
 	if e.err != "" {
 		c.Emit(tp.SignalConnectionConnectionError, e.err, e.details())

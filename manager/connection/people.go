@@ -3,12 +3,14 @@ package connection
 import (
 	"errors"
 
+	"telepathy-olpc/channels/filetransfer"
 	"telepathy-olpc/channels/room"
 	"telepathy-olpc/channels/roomlist"
 	"telepathy-olpc/channels/text"
 	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
 	"telepathy-olpc/xmpp/blocking"
+	"telepathy-olpc/xmpp/bytestream"
 	"telepathy-olpc/xmpp/disco"
 	"telepathy-olpc/xmpp/roster"
 )
@@ -32,6 +34,8 @@ type people struct {
 	rooms     *room.Rooms
 	chats     *text.Chats
 	roomLists *roomlist.Lists
+	streams   *bytestream.Manager
+	files     *filetransfer.Transfers
 	requests  *requests
 }
 
@@ -57,12 +61,15 @@ func (c *Connection) meet() {
 	c.presence.Follow(c.rooms.UpdatePresence)
 	c.chats = newChats(c)
 	c.roomLists = roomlist.New(c)
+	c.streams = newStreams(c)
+	c.files = newFiles(c)
 	c.requests = newRequests(c)
 }
 
 // listen has the session's stanzas handled by who knows them; of two handlers
 // of a kind the first is asked first.
 func (c *Connection) listen(s *xmpp.Session) {
+	c.streams.Listen(s)
 	s.HandlePresence(c.rooms.HandlePresence)
 	s.HandlePresence(c.contactList.HandlePresence)
 	s.HandlePresence(c.people.people.HandlePresence)
@@ -96,6 +103,7 @@ var errOver = errors.New("the connection has ended")
 func (c *Connection) depart() {
 	c.rooms.Close()
 	c.roomLists.Close()
+	c.streams.Close()
 	c.activities.Disconnecting()
 	c.events.Close(errOver)
 	c.cards.Close(errOver)

@@ -8,6 +8,7 @@ import (
 
 	"telepathy-olpc/channels"
 	"telepathy-olpc/channels/contactlist"
+	"telepathy-olpc/channels/filetransfer"
 	"telepathy-olpc/channels/room"
 	"telepathy-olpc/channels/roomlist"
 	"telepathy-olpc/channels/text"
@@ -25,6 +26,7 @@ var channelTypes = []struct {
 	{room.Classes, func(c *Connection) channels.Server { return conferences{c} }},
 	{text.Classes, func(c *Connection) channels.Server { return c.chats }},
 	{roomlist.Classes, func(c *Connection) channels.Server { return c.roomLists }},
+	{filetransfer.Classes, func(c *Connection) channels.Server { return c.files }},
 }
 
 // ChannelClasses lists the channel classes of every Connection.

@@ -7,10 +7,12 @@ const (
 	typeService  = "http://telepathy.freedesktop.org/xmpp/file-transfer-service"
 	typeMetadata = "http://telepathy.freedesktop.org/xmpp/file-transfer-metadata"
 	nsData       = "jabber:x:data"
-
-	formType     = "FORM_TYPE" // XEP-0068
 	serviceField = "ServiceName"
 )
+
+// FormType is the name of the field that says what a form is about, XEP-0068,
+// and so of no metadata.
+const FormType = "FORM_TYPE"
 
 // What of the metadata counts.
 const (
@@ -40,7 +42,7 @@ func parseForms(file *stanza.Element) (service string, metadata map[string][]str
 
 func typeOf(form *stanza.Element) string {
 	for field := range form.Each(nsData, "field") {
-		if field.Attr("var") == formType {
+		if field.Attr("var") == FormType {
 			return field.Child(nsData, "value").Text()
 		}
 	}
@@ -51,7 +53,7 @@ func addFields(metadata map[string][]string, form *stanza.Element) {
 	room := maxMetadataBytes
 	for field := range form.Each(nsData, "field") {
 		name := field.Attr("var")
-		if name == formType || name == "" {
+		if name == FormType || name == "" {
 			continue
 		}
 		values := []string{}
@@ -85,7 +87,7 @@ func (f *File) forms() []stanza.Part {
 }
 
 func form(typ string, fields ...stanza.Part) *stanza.Element {
-	about := stanza.New(nsData, "field", stanza.A("var", formType), stanza.A("type", "hidden"),
+	about := stanza.New(nsData, "field", stanza.A("var", FormType), stanza.A("type", "hidden"),
 		stanza.New(nsData, "value", stanza.Text(typ)))
 	return stanza.New(nsData, "x", append([]stanza.Part{stanza.A("type", "result"), about}, fields...)...)
 }
