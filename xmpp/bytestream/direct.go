@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"telepathy-olpc/xmpp/jid"
@@ -22,9 +23,10 @@ const (
 // until it is closed.
 type tcpConn struct {
 	*net.TCPConn
-	once sync.Once
-	m    *Manager
-	slot *slot
+	once     sync.Once
+	finished atomic.Bool // CloseWrite was called
+	m        *Manager
+	slot     *slot
 }
 
 // newTCPConn makes a connection a stream.
@@ -36,9 +38,16 @@ func (m *Manager) newTCPConn(conn *net.TCPConn, s *slot) *tcpConn {
 	return c
 }
 
-// Close ends both directions.
+// CloseWrite ends our direction.
+func (c *tcpConn) CloseWrite() error {
+	c.finished.Store(true)
+	return c.TCPConn.CloseWrite()
+}
+
+// Close ends both directions. Without CloseWrite before, the other side gets an
+// error, as something is missing.
 func (c *tcpConn) Close() error {
-	err := c.TCPConn.Close()
+	err := c.cut()
 	c.once.Do(func() {
 		c.m.mu.Lock()
 		delete(c.m.conns, c)
@@ -46,6 +55,14 @@ func (c *tcpConn) Close() error {
 		c.m.host.Post("bytestream closed", c.slot.free)
 	})
 	return err
+}
+
+// cut closes the connection.
+func (c *tcpConn) cut() error {
+	if !c.finished.Load() {
+		c.SetLinger(0)
+	}
+	return c.TCPConn.Close()
 }
 
 // listen has somebody expected at our server, which lives while anybody is.
@@ -187,6 +204,7 @@ func (d *direct) relay(r socks5.StreamHost) {
 				d.failed(err)
 			default:
 				d.ended = true
+				d.o.stop = func() {}
 				d.o.done(d.o.m.newTCPConn(conn, d.o.slot))
 			}
 		})

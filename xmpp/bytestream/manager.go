@@ -81,8 +81,9 @@ type Conn interface {
 	io.Writer
 	// CloseWrite sends what was written, and then the end.
 	CloseWrite() error
-	// Close ends both directions at once, and wakes Read and Write. What was
-	// not read by the other side may be lost.
+	// Close ends both directions at once, and wakes Read and Write. What the
+	// other side has not read may be lost, and it gets an error unless
+	// CloseWrite came before. It may be called twice.
 	Close() error
 }
 
@@ -163,7 +164,7 @@ func (m *Manager) Close() {
 	m.conns = nil
 	m.mu.Unlock()
 	for c := range conns {
-		c.TCPConn.Close()
+		c.cut()
 	}
 }
 

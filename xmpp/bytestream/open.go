@@ -2,6 +2,7 @@ package bytestream
 
 import (
 	"errors"
+	"time"
 
 	"telepathy-olpc/xmpp/ibb"
 	"telepathy-olpc/xmpp/jid"
@@ -9,6 +10,10 @@ import (
 	"telepathy-olpc/xmpp/socks5"
 	"telepathy-olpc/xmpp/stanza"
 )
+
+// answerWithin is how long an offer stands: its receiver asks the user first, who
+// may be at lunch.
+const answerWithin = 24 * time.Hour
 
 // Proposal is a stream that we offer.
 type Proposal struct {
@@ -37,9 +42,8 @@ type opening struct {
 
 // Open offers a stream. opened runs once, on the loop and after Open has
 // returned: with the stream and the <si/> that accepted it, or with an error,
-// which is the other side's [*stanza.Error] if it refused. There is no limit to
-// how long the other side, which may ask its user, takes to answer. After
-// cancel, which may be called at any time, opened does not run.
+// which is the other side's [*stanza.Error] if it refused. The other side may
+// take a day to answer, since it may have to ask its user. After cancel, which may be called at any time, opened does not run.
 func (m *Manager) Open(p Proposal, opened func(c Conn, accept *stanza.Element, err error)) (cancel func()) {
 	o := &opening{m: m, p: p, self: p.From, sid: newID(), opened: opened, stop: func() {}}
 	if o.self.IsZero() {
@@ -66,7 +70,7 @@ func (m *Manager) Open(p Proposal, opened func(c Conn, accept *stanza.Element, e
 
 func (o *opening) ask() {
 	o.offer = si.Offer{ID: o.sid, Profile: o.p.Profile, MimeType: o.p.MimeType, Methods: o.m.methods, Multiple: true}
-	o.m.session.AskWithin(0, set(o.p.To, o.offer.Element(o.p.Payload...)), func(reply *stanza.Element, err error) {
+	o.m.session.AskWithin(answerWithin, set(o.p.To, o.offer.Element(o.p.Payload...)), func(reply *stanza.Element, err error) {
 		var methods []string
 		if err == nil {
 			o.accept = reply.Child(si.NS, "si")

@@ -3,7 +3,6 @@ package bytestream
 import (
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ import (
 	"telepathy-olpc/internal/loop"
 	"telepathy-olpc/xmpp/ibb"
 	"telepathy-olpc/xmpp/jid"
-	"telepathy-olpc/xmpp/si"
+	"telepathy-olpc/xmpp/services"
 	"telepathy-olpc/xmpp/socks5"
 	"telepathy-olpc/xmpp/stanza"
 )
@@ -34,6 +33,8 @@ type server struct {
 	// tap sees each stanza before it is passed on, and may return another one,
 	// or nil to lose it.
 	tap func(st *stanza.Element) *stanza.Element
+	// occupants has who is who in a room.
+	occupants map[string]string
 }
 
 // child is the Host and the Session of one Manager.
@@ -159,13 +160,17 @@ func (c *child) Send(st *stanza.Element) { c.net.pass(st.With(stanza.A("from", c
 // pass brings a stanza to whom it is for.
 func (n *server) pass(st *stanza.Element) {
 	n.mu.Lock()
-	tap, to, from := n.tap, n.children[st.Attr("to")], n.children[st.Attr("from")]
+	tap := n.tap
 	n.mu.Unlock()
 	if tap != nil {
 		if st = tap(st); st == nil {
 			return
 		}
 	}
+	n.mu.Lock()
+	st = n.throughRoom(st)
+	to, from := n.children[st.Attr("to")], n.children[st.Attr("from")]
+	n.mu.Unlock()
 	typ := st.Attr("type")
 	switch {
 	case to != nil:
@@ -175,6 +180,20 @@ func (n *server) pass(st *stanza.Element) {
 			from.receive(stanza.ReplyError(st, stanza.NewError(stanza.ServiceUnavailable, "")).With(stanza.A("from", st.Attr("to")), stanza.A("to", from.self.String())))
 		})
 	}
+}
+
+// throughRoom gives a stanza to an occupant the addresses that the room does.
+func (n *server) throughRoom(st *stanza.Element) *stanza.Element {
+	real, inRoom := n.occupants[st.Attr("to")]
+	if !inRoom {
+		return st
+	}
+	for occupant, who := range n.occupants {
+		if who == st.Attr("from") {
+			return st.With(stanza.A("to", real), stanza.A("from", occupant))
+		}
+	}
+	return st
 }
 
 func (c *child) receive(st *stanza.Element) {
@@ -269,10 +288,15 @@ func is(st *stanza.Element, space, local string) bool {
 	return st.First().Is(space, local) && (st.Attr("type") == "set" || st.Local() == "message")
 }
 
+// search is a search for services that finds none.
+func search(c *child) *services.Search {
+	return services.New(services.Config{
+		Asker: c, Server: c.self.Bare(),
+		After: func(d time.Duration, label string, f func()) func() { return c.After(d, label, f).Stop },
+	})
+}
+
 func isError(err error, c stanza.Condition) bool {
 	e, ok := err.(*stanza.Error)
 	return ok && e.Condition == c
 }
-
-var _ = strings.Contains
-var _ = si.NS

@@ -275,8 +275,9 @@ func (s *Stream) HandleData(st *stanza.Element) {
 // take buffers a block and acknowledges it, or keeps that back.
 func (s *Stream) take(st *stanza.Element, block []byte) {
 	s.mu.Lock()
+	closed := s.readErr != nil // and shut is about to run
 	over := s.received.Len()+len(block) > maxBuffer || len(s.held) == maxHeld
-	if s.readErr == nil && !over {
+	if !closed && !over {
 		s.received.Write(block)
 	}
 	full := s.received.Len() > fullBuffer
@@ -284,6 +285,8 @@ func (s *Stream) take(st *stanza.Element, block []byte) {
 	s.readable.Broadcast()
 	s.mu.Unlock()
 	switch {
+	case closed:
+		refuse(s.cfg.Host, st, stanza.ItemNotFound)
 	case over:
 		refuse(s.cfg.Host, st, stanza.ResourceConstraint)
 		s.Fail(ErrOverflow)
