@@ -13,7 +13,7 @@ import (
 )
 
 // pupilOf is how another child makes its account and logs in.
-func pupilOf(t *testing.T, s *school.Server, nick string) xmpp.Config {
+func pupilOf(t testing.TB, s *school.Server, nick string) xmpp.Config {
 	t.Helper()
 	account, err := jid.Parse(address(s, nick))
 	if err != nil {
