@@ -66,6 +66,7 @@ var house = []room{
 	{path: "presence", floor: 3, outside: []string{godbus, logrus}},
 
 	{path: "channels", floor: 4, outside: []string{godbus, logrus}},
+	{path: "channels/tubes", floor: 4, beside: []string{"channels", "channels/room", "channels/socket"}, outside: []string{godbus, logrus}},
 	{path: "channels/...", floor: 4, beside: []string{"channels", "channels/text", "channels/socket"}, outside: []string{godbus, logrus, xsys}},
 
 	{path: "manager/connection", floor: 5, outside: []string{godbus, logrus}},

@@ -7,6 +7,7 @@ import (
 	"telepathy-olpc/channels/room"
 	"telepathy-olpc/channels/roomlist"
 	"telepathy-olpc/channels/text"
+	"telepathy-olpc/channels/tubes"
 	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
 	"telepathy-olpc/xmpp/blocking"
@@ -36,6 +37,7 @@ type people struct {
 	roomLists *roomlist.Lists
 	streams   *bytestream.Manager
 	files     *filetransfer.Transfers
+	tubes     *tubes.Tubes
 	requests  *requests
 }
 
@@ -63,6 +65,7 @@ func (c *Connection) meet() {
 	c.roomLists = roomlist.New(c)
 	c.streams = newStreams(c)
 	c.files = newFiles(c)
+	c.tubes = newTubes(c)
 	c.requests = newRequests(c)
 }
 
@@ -75,6 +78,7 @@ func (c *Connection) listen(s *xmpp.Session) {
 	s.HandlePresence(c.people.people.HandlePresence)
 	s.HandleMessage(c.events.HandleMessage)
 	s.HandleMessage(c.activities.HandleMessage)
+	s.HandleMessage(c.tubes.HandleMessage)
 	s.HandleMessage(c.chats.HandleError)
 	s.HandleMessage(c.rooms.HandleMessage)
 	s.HandleMessage(c.chats.HandleMessage)
@@ -103,6 +107,7 @@ var errOver = errors.New("the connection has ended")
 func (c *Connection) depart() {
 	c.rooms.Close()
 	c.roomLists.Close()
+	c.tubes.Close()
 	c.streams.Close()
 	c.activities.Disconnecting()
 	c.events.Close(errOver)

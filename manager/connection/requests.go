@@ -12,6 +12,7 @@ import (
 	"telepathy-olpc/channels/room"
 	"telepathy-olpc/channels/roomlist"
 	"telepathy-olpc/channels/text"
+	"telepathy-olpc/channels/tubes"
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
 )
@@ -27,6 +28,7 @@ var channelTypes = []struct {
 	{text.Classes, func(c *Connection) channels.Server { return c.chats }},
 	{roomlist.Classes, func(c *Connection) channels.Server { return c.roomLists }},
 	{filetransfer.Classes, func(c *Connection) channels.Server { return c.files }},
+	{tubes.Classes, func(c *Connection) channels.Server { return c.tubes }},
 }
 
 // ChannelClasses lists the channel classes of every Connection.
