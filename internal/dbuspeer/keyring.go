@@ -35,15 +35,19 @@ type keyring struct {
 	mu    sync.Mutex // libdbus locks the file against other programs only
 }
 
-// newKeyring returns the user's keyring, where libdbus looks for it.
+// newKeyring returns the user's keyring, where libdbus and GLib look for it.
 func newKeyring() *keyring {
 	u, err := user.Current()
 	if err != nil {
 		u = &user.User{Uid: strconv.Itoa(os.Getuid())}
 	}
 	k := &keyring{owner: u}
-	if u.HomeDir != "" {
-		k.dir = filepath.Join(u.HomeDir, ".dbus-keyrings")
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = u.HomeDir
+	}
+	if home != "" {
+		k.dir = filepath.Join(home, ".dbus-keyrings")
 	}
 	return k
 }

@@ -361,7 +361,7 @@ func TestParseMessage_otherLibrary(t *testing.T) {
 func mutate(r *rand.Rand, b []byte) []byte {
 	b = bytes.Clone(b)
 	matter := []byte("\x00\x00\x01\x01\x02\x04\x08\x10\x20\x3f\x40\x7f\x80\xff/.:-_09aAzZsuoghvybntqxid(){}lB")
-	for range 1 + r.IntN(3) {
+	for range 1 + r.IntN(2) {
 		if at := r.IntN(len(b)); r.IntN(4) > 0 {
 			b[at] = matter[r.IntN(len(matter))]
 		} else {
@@ -390,7 +390,7 @@ func TestParseMessage_libdbus(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var batch [][]byte
 	all := seeds(t)
-	for i := range 100_000 {
+	for i := range 50_000 {
 		batch = append(batch, mutate(r, all[i%len(all)]))
 	}
 	var in bytes.Buffer

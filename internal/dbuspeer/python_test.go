@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -26,12 +27,21 @@ type script struct {
 // run starts one of testdata's programs. It ends with the test.
 func run(t testing.TB, name string, args ...string) *script {
 	t.Helper()
+	return runAt(t, "", name, args...)
+}
+
+// runAt is run with another home, if one is given.
+func runAt(t testing.TB, home, name string, args ...string) *script {
+	t.Helper()
 	if err := exec.Command(python, "-c", "import dbus; from gi.repository import GLib").Run(); err != nil {
 		t.Skipf("%s with dbus-python and GLib: %v", python, err)
 	}
 	s := &script{t: t, name: strings.Join(append([]string{name}, args[1:]...), " ")}
 	s.cmd = exec.Command(python, append([]string{"testdata/" + name}, args...)...)
 	s.cmd.Stderr = os.Stderr
+	if home != "" {
+		s.cmd.Env = append(os.Environ(), "HOME="+home)
+	}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -66,11 +76,35 @@ func listen(t testing.TB, access Access, events Events) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	closeAfter(t, s)
+	return s
+}
+
+func closeAfter(t testing.TB, s *Server) {
 	t.Cleanup(func() {
 		s.Close()
 		s.Wait()
 	})
-	return s
+}
+
+// listenFor is listen for those who get in by one mechanism alone, with the
+// keyring of the home that it gives. It answers calls.
+func listenFor(t testing.TB, mechanism string) (s *Server, home string) {
+	t.Helper()
+	s, err := open(t.TempDir(), Localhost, Events{Message: func(h Header, _ []byte) {
+		if h.Kind == KindCall {
+			s.Send(BuildError(h, "org.laptop.Heard", h.Member))
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	home = t.TempDir()
+	s.door.offers = []string{mechanism}
+	s.door.keys.dir = filepath.Join(home, ".dbus-keyrings")
+	s.running.Go(s.accept)
+	closeAfter(t, s)
+	return s, home
 }
 
 // relay makes a tube of two servers, as a room does: each says who the sender is.
@@ -114,4 +148,23 @@ func TestPython(t *testing.T) {
 	b.Close()
 	caller.expect("disconnected")
 	callee.expect("disconnected")
+}
+
+// GLib's own implementation of D-Bus gets in by every mechanism that we have.
+func TestGDBus(t *testing.T) {
+	for _, mechanism := range []string{external, cookieSHA1, anonymous} {
+		t.Run(mechanism, func(t *testing.T) {
+			s, home := listenFor(t, mechanism)
+			c := runAt(t, home, "gdbus.py", s.Address())
+			c.expect("GDBus.Error:org.laptop.Heard: Hear")
+		})
+	}
+}
+
+// So does libdbus.
+func TestPython_mechanisms(t *testing.T) {
+	for _, mechanism := range []string{external, anonymous, cookieSHA1} {
+		s, home := listenFor(t, mechanism)
+		runAt(t, home, "client.py", s.Address(), "once").expect("connected", "org.laptop.Heard")
+	}
 }

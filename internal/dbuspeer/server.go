@@ -66,6 +66,15 @@ type Server struct {
 
 // Listen opens a socket in a directory of its own below dir and lets programs in.
 func Listen(dir string, access Access, events Events) (*Server, error) {
+	s, err := open(dir, access, events)
+	if err == nil {
+		s.running.Go(s.accept)
+	}
+	return s, err
+}
+
+// open opens the socket, at which nobody listens yet.
+func open(dir string, access Access, events Events) (*Server, error) {
 	s := &Server{
 		events: events,
 		door: door{
@@ -89,7 +98,6 @@ func Listen(dir string, access Access, events Events) (*Server, error) {
 		os.Remove(s.dir)
 		return nil, fmt.Errorf("listen for D-Bus tube: %w", err)
 	}
-	s.running.Go(s.accept)
 	return s, nil
 }
 

@@ -28,7 +28,7 @@ class Object(dbus.service.Object):
     def Echo(self, text, more, sender):
         return '%s %s from %s' % (text, sorted(more), sender)
 
-    @dbus.service.method(INTERFACE, in_signature='ay', out_signature='u')
+    @dbus.service.method(INTERFACE, in_signature='ay', out_signature='u', byte_arrays=True)
     def Count(self, data):
         return len(data)
 
@@ -52,9 +52,15 @@ bus.add_signal_receiver(heard, 'Said', INTERFACE, sender_keyword='sender')
 bus.call_on_disconnection(lambda c: (say('disconnected'), loop.quit()))
 o = Object(bus, PATH)
 say('connected')
+
+
+def call(member, signature, *args):
+    return bus.call_blocking(':2.b3RoZXI', PATH, INTERFACE, member, signature, args, timeout=20)
+
+
+if role == 'once':
+    say(error_of(call, 'Hear', ''))
 if role == 'caller':
-    def call(member, signature, *args):
-        return bus.call_blocking(':2.b3RoZXI', PATH, INTERFACE, member, signature, args, timeout=20)
     say('reply', call('Echo', 'sa{sv}', 'hi', {'k': dbus.Struct((1, 'x'), variant_level=1)}))
     say('count', call('Count', 'ay', dbus.ByteArray(bytes(10 << 20))))
     say('bus', error_of(lambda: bus.call_blocking('org.freedesktop.DBus', '/', 'org.freedesktop.DBus', 'ListNames', '', (), timeout=20)))
