@@ -143,7 +143,10 @@ func TestStream_bulk(t *testing.T) {
 func TestStream_backPressure(t *testing.T) {
 	each(t, func(t *testing.T, a, b *child) {
 		x, y := pair(t, a, b)
-		const size = 16 << 20
+		size := int64(16 << 20)
+		if a.methods[0] == ibb.NS {
+			size = 2 << 20
+		}
 		done := make(chan error, 1)
 		go func() {
 			_, err := io.Copy(x, source(2, size))
