@@ -89,6 +89,17 @@ type verifier struct {
 	references []string       // names of which the certificate must have one, as [asciiHost] gives them
 }
 
+// VerifyCertificate checks what a server has shown in a handshake as a session
+// would that does not ignore it: trusted, of this time, and for one of the
+// names. Roots are the system's if nil. The error is a [*CertificateError].
+func VerifyCertificate(state tls.ConnectionState, roots *x509.CertPool, names ...string) error {
+	references := make([]string, len(names))
+	for i, name := range names {
+		references[i] = asciiHost(name)
+	}
+	return verifier{roots: roots, references: references}.verify(state)
+}
+
 // verify is for [tls.Config].VerifyConnection. The first check that fails
 // gives the reason; in this order, so that a name is looked at only in a
 // certificate that is believed otherwise.
