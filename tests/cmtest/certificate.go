@@ -68,6 +68,16 @@ func newAuthority(t testing.TB) *authority {
 	return a
 }
 
+// Authority is the one that signs the certificates of the servers.
+func (cm *CM) Authority() *x509.CertPool {
+	cm.T.Helper()
+	root, err := x509.ParseCertificate(cm.authority.issuer.Certificate[0])
+	must(cm.T, err)
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+	return pool
+}
+
 func caTemplate(name string) *x509.Certificate {
 	c := template(name)
 	c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign

@@ -121,5 +121,9 @@ func (s *Server) render(name, text string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(s.dir, name), b.Bytes(), 0o600)
+	config := b.String()
+	if s.opts.Edit != nil {
+		config = s.opts.Edit(config)
+	}
+	return os.WriteFile(filepath.Join(s.dir, name), []byte(config), 0o600)
 }

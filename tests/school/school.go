@@ -55,6 +55,9 @@ type Options struct {
 	Members []string // names for Prosody's shared group that register themselves later
 
 	DirectPort uint16 // default a free one; clients that know nothing but 5223 need that
+
+	// Edit changes the text of the configuration, to have a server that is wrong in some way; nil leaves it as it is.
+	Edit func(config string) string
 }
 
 // Server is a running server.
