@@ -1,6 +1,7 @@
 // Command telepathy-olpc is the Telepathy connection manager of Sugar. D-Bus
 // starts it when a client asks for a connection, and it ends a few seconds
-// after the last connection has gone.
+// after the last connection has gone. With a command it is something else: see
+// the table commands.
 package main
 
 import (
@@ -28,7 +29,17 @@ const (
 // the peak is 28 MB instead of 36, and an XO-1 has 256 MB for everything.
 const gcPercent = 40
 
+// commands are what else the program can do; without one it is the service.
+var commands = map[string]func(args []string) int{
+	"doctor": runDoctor,
+}
+
 func main() {
+	if len(os.Args) > 1 {
+		if command, ok := commands[os.Args[1]]; ok {
+			os.Exit(command(os.Args[2:]))
+		}
+	}
 	rtdebug.SetGCPercent(gcPercent)
 	flags := flag.NewFlagSet("telepathy-olpc", flag.ContinueOnError)
 	persist := flags.Bool("persist", false, "keep running without connections")
