@@ -127,6 +127,7 @@ func (r *Room) joined(a muc.Arrival) {
 		r.host.Log().WithError(a.SettingsErr).Debug("Room not set up for an activity")
 	}
 	r.rooms.activities.Joined(r.jid)
+	a.Occupants = r.withoutServices(a.Occupants)
 	members := make([]uint32, len(a.Occupants))
 	owners := make(map[uint32]uint32, len(a.Occupants))
 	for i, o := range a.Occupants {
@@ -197,6 +198,9 @@ func (r *Room) arrived(o muc.Occupant) {
 }
 
 func (r *Room) entered(o muc.Occupant) {
+	if r.isService(o) {
+		return
+	}
 	h := r.occupant(o.Nick)
 	r.arrived(o)
 	r.group.Own(map[uint32]uint32{h: r.owner(o)})
@@ -239,6 +243,9 @@ func (r *Room) departure(h uint32, d muc.Departure) channels.Change {
 }
 
 func (r *Room) left(o muc.Occupant, d muc.Departure) {
+	if r.isService(o) {
+		return
+	}
 	h := r.occupant(o.Nick)
 	r.rooms.companion.RoomLeft(r, o.Nick)
 	r.group.Apply(r.departure(h, d))
@@ -246,6 +253,9 @@ func (r *Room) left(o muc.Occupant, d muc.Departure) {
 }
 
 func (r *Room) renamed(old string, o muc.Occupant) {
+	if r.isService(o) {
+		return
+	}
 	was, is := r.occupant(old), r.occupant(o.Nick)
 	r.group.Own(map[uint32]uint32{is: r.owner(o)})
 	if o.Nick == r.muc.Nick() {
@@ -258,6 +268,10 @@ func (r *Room) renamed(old string, o muc.Occupant) {
 }
 
 func (r *Room) changed(old, o muc.Occupant) {
+	if r.isService(o) {
+		r.left(old, muc.Departure{}) // if only now it is seen what it is
+		return
+	}
 	if old.Real.IsZero() {
 		r.arrived(o)
 	}

@@ -127,3 +127,9 @@ func (j JID) String() string {
 	}
 	return j.local + "@" + j.domain + "/" + j.resource
 }
+
+// IsService tells whether an address is that of a service of the user's server,
+// which has a name below the server's and no accounts of its own.
+func IsService(who, user JID) bool {
+	return who.local == "" && strings.HasSuffix(who.domain, "."+user.domain)
+}
