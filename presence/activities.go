@@ -28,6 +28,8 @@ type Rooms interface {
 	IsJoined(room jid.JID) bool
 	// IsOwn tells whether the occupant, a full JID, is the user.
 	IsOwn(occupant jid.JID) bool
+	// IsInside tells whether somebody, a bare address, is known to be in a room.
+	IsInside(room, who jid.JID) bool
 	// Known says that clients have been told what the activity in a room is.
 	Known(room jid.JID)
 	// Withdrawn says that somebody, a bare address, has taken an invitation back.
@@ -50,12 +52,14 @@ type Activities struct {
 	host   Host
 	people *People
 	events *PersonalEvents
-	rooms  Rooms // nil: nothing is joined
+	rooms  Rooms   // nil: nothing is joined
+	gadget *Gadget // nil: nobody asks for one
 
 	book      map[jid.JID]*activity // by room
 	buddies   map[jid.JID]*buddy
 	strangers int // buddies with stranger set
 	newcomers map[uint32]newcomer
+	shown     map[jid.JID]*shown // by room
 	fetches   fetches
 	own       announcements
 	closed    bool // by Disconnecting
@@ -89,6 +93,7 @@ func NewActivities(h Host, p *People, events *PersonalEvents) *Activities {
 		book:      make(map[jid.JID]*activity),
 		buddies:   make(map[jid.JID]*buddy),
 		newcomers: make(map[uint32]newcomer),
+		shown:     make(map[jid.JID]*shown),
 	}
 	for n, name := range nodeNames {
 		events.Read(name, a.eventHandler(node(n)))
@@ -285,20 +290,26 @@ func (a *Activities) tellProperties(x *activity) {
 	a.host.Emit(tp.SignalActivityPropertiesActivityPropertiesChanged, a.roomHandle(x.room), variants(x.properties))
 }
 
-// findActivity gives the room of an activity: the user's own, else the one of
-// contacts that was known first.
+// findActivity gives the room of an activity: the user's own, else the one that
+// was known first.
 func (a *Activities) findActivity(id string) (room uint32, known bool) {
 	for _, o := range a.own.list {
 		if o.ID == id {
 			return a.roomHandle(o.Room), true
 		}
 	}
+	consider := func(x olpc.Activity) {
+		if h := a.roomHandle(x.Room); x.ID == id && (!known || h < room) {
+			room, known = h, true
+		}
+	}
 	for _, b := range a.buddies {
 		for _, x := range b.activities() {
-			if h := a.roomHandle(x.Room); x.ID == id && (!known || h < room) {
-				room, known = h, true
-			}
+			consider(x)
 		}
+	}
+	for _, s := range a.shown {
+		consider(s.Activity)
 	}
 	return room, known
 }
@@ -310,6 +321,9 @@ func (a *Activities) findID(room jid.JID) (id string) {
 		if named := idIn(b.activities(), room); named != "" && (id == "" || b.handle < by) {
 			id, by = named, b.handle
 		}
+	}
+	if s := a.shown[room]; id == "" && s != nil {
+		return s.ID
 	}
 	return id
 }

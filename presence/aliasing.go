@@ -409,3 +409,14 @@ func cleanRune(r rune) rune {
 	}
 	return r
 }
+
+// Named takes the name that a server component gives of a buddy, unless it
+// publishes one itself.
+func (a *Aliasing) Named(who jid.JID, name string) {
+	contact := a.host.Handles().Contacts.Ensure(who)
+	n := a.names[contact]
+	if n != nil && n.published || n == nil && len(a.names) >= maxNames {
+		return
+	}
+	a.change(contact, func(n *names) { n.nick, n.sought = keepName(name), true })
+}

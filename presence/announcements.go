@@ -157,6 +157,7 @@ func (a *Activities) setAnnounced(list, named []olpc.Activity, done func(error))
 		return
 	}
 	before := a.public()
+	defer a.inviteGadget()
 	a.replace(list)
 	for _, x := range named {
 		a.own.find(x.Room).byJoining = false
@@ -269,6 +270,7 @@ func equalLists(a, b []olpc.ActivityProperties) bool {
 // publishChange publishes what everybody may see of a change to one of the
 // user's activities.
 func (a *Activities) publishChange(before, after olpc.ActivityProperties, done func(error)) {
+	defer a.inviteGadget()
 	switch {
 	case before.Visible() != after.Visible() && a.own.current.Room == after.Room:
 		a.publish(done, nodeDescriptions, nodeActivities, nodeCurrent)

@@ -54,6 +54,7 @@ type buddy struct {
 	invited    []olpc.Activity // to which it invited the user
 	described  []jid.JID       // rooms of which it published the properties
 	current    olpc.Activity
+	glimpse    glimpse
 	rooms      []jid.JID // held in the book
 
 	toldProperties olpc.Properties
@@ -64,17 +65,13 @@ type buddy struct {
 // activities are all that the buddy is known to take part in.
 func (b *buddy) activities() []olpc.Activity {
 	all := slices.Clone(b.list)
-	for _, x := range b.invited {
-		if !slices.ContainsFunc(b.list, inRoom(x.Room)) {
-			all = append(all, x)
-		}
-	}
-	return all
+	all = append(all, withoutRooms(b.invited, all)...)
+	return append(all, withoutRooms(b.seenIn(), all)...)
 }
 
 // listed are the rooms of all its lists, each once.
 func (b *buddy) listed() []jid.JID {
-	rooms := make([]jid.JID, 0, len(b.list)+len(b.invited))
+	rooms := make([]jid.JID, 0, len(b.list)+len(b.invited)+len(b.glimpse.list))
 	for _, x := range b.activities() {
 		rooms = append(rooms, x.Room)
 	}
@@ -97,6 +94,7 @@ func (b *buddy) leave() {
 		b.nodes[n].item = ""
 	}
 	b.invited = nil
+	b.glimpse = glimpse{}
 	b.rest()
 }
 
@@ -265,9 +263,9 @@ func (a *Activities) describe(b *buddy, list []olpc.ActivityProperties) {
 func (a *Activities) tell(b *buddy) {
 	c := a.people.Find(b.jid)
 	seen := c != nil && c.seen
-	if seen && !b.toldProperties.Equal(b.properties) {
-		b.toldProperties = b.properties
-		a.host.Emit(tp.SignalBuddyInfoPropertiesChanged, b.handle, variants(b.properties))
+	if look := b.look(); seen && !b.toldProperties.Equal(look) {
+		b.toldProperties = look
+		a.host.Emit(tp.SignalBuddyInfoPropertiesChanged, b.handle, variants(look))
 	}
 	// Who is not on-line may still invite, and take that back.
 	if n, is := a.newcomers[b.handle]; is && !n.introduced || !seen && len(b.invited)+len(b.told) == 0 {
@@ -281,9 +279,9 @@ func (a *Activities) tell(b *buddy) {
 		b.told = list
 		a.host.Emit(tp.SignalBuddyInfoActivitiesChanged, b.handle, a.references(list))
 	}
-	if seen && b.current != b.toldCurrent {
-		b.toldCurrent = b.current
-		id, room := a.currentReference(b.current, list)
+	if current := b.watched(); seen && current != b.toldCurrent {
+		b.toldCurrent = current
+		id, room := a.currentReference(current, list)
 		a.host.Emit(tp.SignalBuddyInfoCurrentActivityChanged, b.handle, id, room)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"telepathy-olpc/internal/loop"
+	"telepathy-olpc/xmpp/olpc"
 	"telepathy-olpc/xmpp/pep"
 )
 
@@ -57,7 +58,7 @@ type question struct {
 // can't be.
 func (a *Activities) want(b *buddy, n node, done func(error)) {
 	s := &b.nodes[n]
-	if s.known {
+	if s.known || a.isGlimpsed(b, n) {
 		done(nil)
 		return
 	}
@@ -161,6 +162,24 @@ func (a *Activities) handleItem(b *buddy, n node, item pep.Item, err error) {
 	s := &b.nodes[n]
 	outdated := s.outdated
 	s.asked, s.outdated = false, false
+	if a.closed || s.known {
+		return
+	}
+	if err != nil && n == nodeProperties && a.gadget != nil && b.glimpse.properties == nil {
+		a.gadget.search(b.jid, func(p olpc.Properties) {
+			if b.glimpse.properties == nil {
+				b.glimpse.properties = p
+			}
+			a.finishFetch(b, n, pep.Item{}, err, outdated)
+		})
+		return
+	}
+	a.finishFetch(b, n, item, err, outdated)
+}
+
+// finishFetch takes what there is of a node.
+func (a *Activities) finishFetch(b *buddy, n node, item pep.Item, err error, outdated bool) {
+	s := &b.nodes[n]
 	if a.closed || s.known {
 		return
 	}

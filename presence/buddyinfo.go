@@ -91,10 +91,11 @@ func (i *BuddyInfo) propertiesOf(contact uint32, done func(olpc.Properties, erro
 		done(nil, nil)
 	default:
 		i.activities.want(b, nodeProperties, func(err error) {
-			if b.properties != nil {
+			look := b.look()
+			if look != nil {
 				err = nil
 			}
-			done(b.properties, err)
+			done(look, err)
 		})
 	}
 }
@@ -207,7 +208,7 @@ func (i *BuddyInfo) currentOf(contact uint32, done func(id string, room uint32, 
 		done("", 0, nil)
 	default:
 		a.want(b, nodeCurrent, func(error) {
-			id, room := a.currentReference(b.current, b.activities())
+			id, room := a.currentReference(b.watched(), b.activities())
 			done(id, room, nil)
 		})
 	}

@@ -168,6 +168,7 @@ func (l *ContactList) item(who jid.JID) *roster.Item {
 // rosterChanged announces what one stanza changed in the roster.
 func (l *ContactList) rosterChanged(changes []roster.Change) {
 	l.cache.changed(l.roster)
+	changes = l.withoutServices(changes)
 	list := make([]ListChange, len(changes))
 	for i, c := range changes {
 		item := c.New
@@ -184,6 +185,18 @@ func (l *ContactList) rosterChanged(changes []roster.Change) {
 		l.people.Reckon(item.JID)
 	}
 	l.announce(list)
+}
+
+// withoutServices leaves out what is no contact: a component that publishes for
+// the user is in the roster, too.
+func (l *ContactList) withoutServices(changes []roster.Change) []roster.Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c roster.Change) bool {
+		item := c.New
+		if item == nil {
+			item = c.Old
+		}
+		return jid.IsService(item.JID, l.host.Self())
+	})
 }
 
 // current is what a contact's subscriptions are now; false when the contact is

@@ -51,6 +51,7 @@ type sugarRig struct {
 	noPEP     bool
 	joined    map[jid.JID]bool
 	rostered  map[jid.JID]bool
+	inside    map[jid.JID]jid.JID // room in which somebody is
 	log       []string
 	asked     []sugarQuestion
 
@@ -87,7 +88,7 @@ func sugarTest(t *testing.T, test func(r *sugarRig)) {
 func sugarTestFrom(t *testing.T, test func(r *sugarRig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &sugarRig{t: t, loop: loop.New(loop.Config{}), joined: map[jid.JID]bool{}, rostered: map[jid.JID]bool{}}
+		r := &sugarRig{t: t, loop: loop.New(loop.Config{}), joined: map[jid.JID]bool{}, rostered: map[jid.JID]bool{}, inside: map[jid.JID]jid.JID{}}
 		r.handles.Contacts.Ensure(ada)
 		r.people = NewPeople(r)
 		r.people.rostered = func(who jid.JID) bool { return r.rostered[who] }
@@ -204,6 +205,9 @@ func (r *sugarRig) Ask(iq *stanza.Element, answer func(*stanza.Element, error)) 
 	if publish := pubsub.Child(pep.NS, "publish"); publish != nil {
 		q.what = "publish " + shortNode(publish.Attr("node"))
 		r.note("%s %s", q.what, showXML(publish.First().First()))
+	} else if pubsub == nil {
+		q.what = "ask " + showXML(iq.First())
+		r.note("%s", q.what)
 	} else {
 		owner, _, _ := strings.Cut(iq.Attr("to"), "@")
 		q.what = "fetch " + shortNode(pubsub.Child(pep.NS, "items").Attr("node")) + " of " + owner
@@ -263,6 +267,8 @@ func (r *sugarRig) next(what string) sugarQuestion {
 }
 
 func (r *sugarRig) Known(jid.JID) {}
+
+func (r *sugarRig) IsInside(room, who jid.JID) bool { return r.inside[who] == room }
 
 func (r *sugarRig) Withdrawn(jid.JID, jid.JID) {}
 

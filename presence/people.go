@@ -30,8 +30,10 @@ type Contact struct {
 	resources []resource
 	shown     simple // as last announced
 	next      simple // as it is to be announced
-	seen      bool   // announced as on-line
+	seen      bool   // announced as being there
 	dirty     bool   // in People.dirty
+	views     int    // of a server component that show it
+	left      bool   // it has told itself, since they do, that it goes
 }
 
 // resource is one device of a contact.
@@ -114,10 +116,10 @@ func (p *People) Ensure(bare jid.JID) *Contact {
 	return c
 }
 
-// admit returns the contact who is heard of, nil when there are too many of whom
-// nobody else knows.
+// admit returns the contact who is heard of; nil for a service, and when there are
+// too many of whom nobody else knows.
 func (p *People) admit(bare jid.JID) *Contact {
-	if p.contacts[bare] == nil && len(p.contacts) >= maxContacts && !p.rostered(bare) {
+	if jid.IsService(bare, p.host.Self()) || p.contacts[bare] == nil && len(p.contacts) >= maxContacts && !p.rostered(bare) {
 		return nil
 	}
 	return p.Ensure(bare)
@@ -156,6 +158,7 @@ func (p *People) available(from jid.JID, e *stanza.Element) {
 		}
 		p.left(c, crowded)
 	}
+	c.left = false
 	for _, w := range p.watchers {
 		if w.Presence != nil {
 			w.Presence(c, from, e)
@@ -174,6 +177,7 @@ func (p *People) unavailable(from jid.JID) {
 	gone = slices.DeleteFunc(gone, func(r resource) bool { return !from.IsBare() && r.name != from.Resource() })
 	for _, r := range gone {
 		c.drop(r.name)
+		c.left = !c.Online()
 		p.left(c, r.name)
 	}
 	p.touch(c)
@@ -258,6 +262,9 @@ func (p *People) current(c *Contact) simple {
 		s := statuses[best.status]
 		return simple{s.spec.Type, s.name, best.text}
 	}
+	if c.Present() {
+		return available
+	}
 	// Who was there and is gone is off-line, in the roster or not: Sugar takes
 	// a buddy away at nothing else.
 	if p.rostered(c.JID) || c.seen || c.shown == offline {
@@ -296,12 +303,12 @@ func (p *People) flush() {
 		changed[c.Handle] = c.next
 		c.shown = c.next
 		switch {
-		case c.Online() && !c.seen:
+		case c.Present() && !c.seen:
 			appeared = append(appeared, c)
-		case !c.Online() && c.seen:
+		case !c.Present() && c.seen:
 			gone = append(gone, c)
 		}
-		c.seen = c.Online()
+		c.seen = c.Present()
 	}
 	p.dirty = p.dirty[:0]
 	if len(changed) > 0 {

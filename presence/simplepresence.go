@@ -71,8 +71,9 @@ type simple struct {
 }
 
 var (
-	offline = simple{tp.ConnectionPresenceTypeOffline, "offline", ""}
-	unknown = simple{tp.ConnectionPresenceTypeUnknown, "unknown", ""}
+	available = simple{tp.ConnectionPresenceTypeAvailable, "available", ""}
+	offline   = simple{tp.ConnectionPresenceTypeOffline, "offline", ""}
+	unknown   = simple{tp.ConnectionPresenceTypeUnknown, "unknown", ""}
 )
 
 // maxStatusMessage bounds the own status message, in bytes: every contact gets

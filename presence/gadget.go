@@ -1,0 +1,498 @@
+package presence
+
+import (
+	"strconv"
+	"time"
+
+	"telepathy-olpc/internal/bus"
+	"telepathy-olpc/internal/loop"
+	"telepathy-olpc/internal/tp"
+	"telepathy-olpc/xmpp/gadget"
+	"telepathy-olpc/xmpp/jid"
+	"telepathy-olpc/xmpp/olpc"
+	"telepathy-olpc/xmpp/roster"
+	"telepathy-olpc/xmpp/services"
+	"telepathy-olpc/xmpp/stanza"
+)
+
+const (
+	// maxViews bounds the views that are open.
+	maxViews = 50
+	// maxShownRooms is how many rooms a component may name that nobody else has.
+	maxShownRooms = 20_000
+	// greeting is how long the presence of a component is awaited before views
+	// are opened. The first one says that it is there, the next that it has
+	// started again and knows no views.
+	greeting = 3 * time.Second
+	// checkup is how often a component is asked whether it is still there: one
+	// that was killed cannot say that it goes.
+	checkup = 2 * time.Minute
+	// mourning is how long what a component's views show is kept after it has
+	// gone. One that is only started again is back before.
+	mourning = time.Minute
+)
+
+// The kinds of services that components are to discovery.
+var (
+	gadgetOfBuddies    = services.Kind{Category: gadget.Category, Type: gadget.Type, Feature: gadget.NSBuddy}
+	gadgetOfActivities = services.Kind{Category: gadget.Category, Type: gadget.Type, Feature: gadget.NSActivity}
+)
+
+// Gadget serves org.laptop.Telepathy.Gadget: what is had of a server component
+// that knows who is there and what they do, and shows each client a part of it in
+// views. Buddies and activities may be known by two components.
+//
+// To publish is to let it see the user's presence and personal events, and to
+// invite it to the user's public activities.
+//
+// What views show goes into People and Activities like everything else that is
+// known of people. Without a local program that asks, a view of random buddies
+// and one of random activities are kept open, so that Sugar's neighborhood has
+// somebody in it where there is no shared roster.
+type Gadget struct {
+	host       Host
+	people     *People
+	activities *Activities
+	named      func(who jid.JID, alias string)
+	sizes      Sizes
+
+	buddies, rooms jid.JID // addresses, zero where there is none
+	searched       bool
+	waiting        []func() // for the end of the search
+	publishing     bool
+	alive          map[jid.JID]bool // has said that it is there
+	greeted        bool             // views may be opened
+	views          map[string]*View
+	lastView       int
+	invited        map[jid.JID]bool // rooms to which it was invited
+	fresh          int              // rooms that nobody had named before
+	gone           *loop.Timer      // until what it showed is forgotten
+}
+
+// Sizes are those of the views that are open without being asked for. Off, there
+// are none, and nothing is published unless a client asks for it.
+type Sizes struct {
+	On                  bool
+	Buddies, Activities int
+}
+
+// NewGadget knows no component yet. named is told what a component calls buddies.
+func NewGadget(h Host, p *People, activities *Activities, named func(who jid.JID, alias string), sizes Sizes) *Gadget {
+	g := &Gadget{
+		host: h, people: p, activities: activities, named: named, sizes: sizes,
+		alive:   make(map[jid.JID]bool),
+		views:   make(map[string]*View),
+		invited: make(map[jid.JID]bool),
+	}
+	activities.gadget = g
+	return g
+}
+
+// Interface is the D-Bus side.
+func (g *Gadget) Interface() bus.Interface {
+	return bus.Interface{
+		Facts:   tp.InterfaceGadget,
+		Methods: map[string]func(*bus.Call){"Publish": whileConnected(g.host, g.publish)},
+		Properties: map[string]func() any{
+			"GadgetAvailable": func() any { return g.isAvailable() },
+		},
+	}
+}
+
+func (g *Gadget) isAvailable() bool { return g.buddies != jid.JID{} || g.rooms != jid.JID{} }
+
+// Connected looks for components among what the server has.
+func (g *Gadget) Connected(search *services.Search) {
+	search.First(gadgetOfBuddies, func(s services.Service, found bool) {
+		if found && g.isOurs(s.JID) {
+			g.buddies = s.JID
+		}
+		search.First(gadgetOfActivities, func(s services.Service, found bool) {
+			if found && g.isOurs(s.JID) {
+				g.rooms = s.JID
+			}
+			g.found()
+		})
+	})
+}
+
+// isOurs tells whether a service belongs to the own server: it is going to see
+// what children do.
+func (g *Gadget) isOurs(who jid.JID) bool { return jid.IsService(who, g.host.Self()) }
+
+// found ends the search.
+func (g *Gadget) found() {
+	g.searched = true
+	if g.isAvailable() {
+		g.host.Emit(tp.SignalGadgetGadgetDiscovered)
+		g.host.After(greeting, "component's presence overdue", g.greet)
+		if g.sizes.On {
+			g.setPublishing(true)
+		}
+		g.check()
+	}
+	waiting := g.waiting
+	g.waiting = nil
+	for _, proceed := range waiting {
+		proceed()
+	}
+}
+
+// whenSearched calls proceed, at once or later, when it is known whether there is
+// a component.
+func (g *Gadget) whenSearched(proceed func()) {
+	if g.searched {
+		proceed()
+		return
+	}
+	g.waiting = append(g.waiting, proceed)
+}
+
+// Close answers those who wait, because the session is over.
+func (g *Gadget) Close() {
+	g.gone.Stop()
+	g.searched, g.buddies, g.rooms = true, jid.JID{}, jid.JID{}
+	waiting := g.waiting
+	g.waiting = nil
+	for _, proceed := range waiting {
+		proceed()
+	}
+}
+
+func errNoGadget(name tp.ErrorName) error {
+	return tp.Errorf(name, "the server has no component for views")
+}
+
+func (g *Gadget) publish(call *bus.Call) {
+	var on bool
+	if !call.Args(&on) {
+		return
+	}
+	g.whenSearched(func() {
+		if !g.isAvailable() {
+			call.Fail(errNoGadget(tp.ErrorNetworkError))
+			return
+		}
+		g.setPublishing(on)
+		call.Return()
+	})
+}
+
+// setPublishing lets the components see the user, or no longer. Each session says
+// so again.
+func (g *Gadget) setPublishing(on bool) {
+	g.publishing = on
+	for _, who := range g.addresses() {
+		if on {
+			g.host.Send(roster.Subscribe(who, ""))
+		} else {
+			g.host.Send(roster.Unsubscribe(who))
+			g.host.Send(roster.Unsubscribed(who))
+		}
+	}
+	g.invite()
+}
+
+// addresses are those of the components, each once.
+func (g *Gadget) addresses() []jid.JID {
+	var list []jid.JID
+	if g.buddies != (jid.JID{}) {
+		list = append(list, g.buddies)
+	}
+	if g.rooms != (jid.JID{}) && g.rooms != g.buddies {
+		list = append(list, g.rooms)
+	}
+	return list
+}
+
+// address is whom to ask for views of a kind.
+func (g *Gadget) address(kind gadget.Kind) jid.JID {
+	if kind == gadget.Activities {
+		return g.rooms
+	}
+	return g.buddies
+}
+
+func (g *Gadget) isGadget(who jid.JID) bool {
+	return who != jid.JID{} && (who == g.buddies || who == g.rooms)
+}
+
+func (g *Gadget) send(e *stanza.Element) { g.host.Send(e) }
+
+// HandlePresence takes what a component says of itself.
+func (g *Gadget) HandlePresence(e *stanza.Element) bool {
+	from, err := jid.ParseLenient(e.Attr("from"))
+	if err != nil || !g.isGadget(from.Bare()) {
+		return false
+	}
+	who := from.Bare()
+	switch e.Attr("type") {
+	case "":
+		g.appeared(who)
+	case "unavailable", "error":
+		g.disappeared(who)
+	case "subscribe":
+		if g.publishing {
+			g.host.Send(roster.Subscribed(who))
+		} else {
+			g.host.Send(roster.Unsubscribed(who))
+		}
+	}
+	return true
+}
+
+// appeared notes that a component is there: for the first time, or started again.
+func (g *Gadget) appeared(who jid.JID) {
+	again := g.alive[who] || g.gone != nil
+	g.alive[who] = true
+	g.gone.Stop()
+	g.gone = nil
+	if again {
+		g.restarted(who)
+	}
+	for _, other := range g.addresses() {
+		if !g.alive[other] {
+			return
+		}
+	}
+	g.greet()
+}
+
+// restarted opens the lasting views again and gives the others up.
+func (g *Gadget) restarted(who jid.JID) {
+	if g.publishing {
+		g.host.Send(roster.Subscribe(who, ""))
+	}
+	for id, v := range g.views {
+		switch {
+		case g.address(v.request.Kind) != who:
+		case v.lasting:
+			delete(g.views, id)
+			g.open(v)
+		default:
+			g.end(v)
+		}
+	}
+	clear(g.invited)
+	g.invite()
+}
+
+// end gives a view up that the component has forgotten.
+func (g *Gadget) end(v *View) {
+	closed := v.events.Closed
+	v.forget()
+	g.people.flush()
+	if closed != nil {
+		closed()
+	}
+}
+
+// disappeared notes that a component has gone. What it showed is kept for a while.
+func (g *Gadget) disappeared(who jid.JID) {
+	if g.gone != nil || !g.greeted {
+		return
+	}
+	delete(g.alive, who)
+	g.gone = g.host.After(mourning, "component gone", func() {
+		for _, v := range g.views {
+			if v.lasting {
+				v.show(gadget.Content{})
+			} else {
+				g.end(v)
+			}
+		}
+	})
+}
+
+// check asks from time to time whether the components are still there.
+func (g *Gadget) check() {
+	g.host.After(checkup, "component's checkup", func() {
+		for _, who := range g.addresses() {
+			if len(g.views) > 0 {
+				g.host.Ask(ping(who), func(_ *stanza.Element, err error) { g.checked(who, err) })
+			}
+		}
+		if g.isAvailable() {
+			g.check()
+		}
+	})
+}
+
+// ping asks for a sign of life, XEP-0199 §4.3; one that does not know the
+// question gives one too.
+func ping(who jid.JID) *stanza.Element {
+	return stanza.New(stanza.NSClient, "iq", stanza.A("type", "get"), stanza.A("to", who.String()),
+		stanza.New("urn:xmpp:ping", "ping"))
+}
+
+func (g *Gadget) checked(who jid.JID, err error) {
+	if !g.isAvailable() {
+		return // the session is over
+	}
+	switch {
+	case err == nil, isRefusal(err):
+		if g.gone != nil {
+			g.appeared(who)
+		}
+	default:
+		g.disappeared(who)
+	}
+}
+
+// isRefusal tells whether an error is the component's own.
+func isRefusal(err error) bool {
+	e, is := err.(*stanza.Error)
+	return is && (e.Condition == stanza.FeatureNotImplemented || e.Condition == stanza.ServiceUnavailable && e.Type == "cancel" && e.Text == "")
+}
+
+// greet opens what is to be open.
+func (g *Gadget) greet() {
+	if g.greeted || !g.isAvailable() {
+		return
+	}
+	g.greeted = true
+	for _, v := range g.views {
+		g.request(v)
+	}
+	if !g.sizes.On {
+		return
+	}
+	if g.rooms != (jid.JID{}) && g.sizes.Activities > 0 {
+		g.open(g.newView(gadget.Request{Kind: gadget.Activities, Size: g.sizes.Activities}, true))
+	}
+	if g.buddies != (jid.JID{}) && g.sizes.Buddies > 0 {
+		g.open(g.newView(gadget.Request{Kind: gadget.Buddies, Size: g.sizes.Buddies}, true))
+	}
+}
+
+func (g *Gadget) newView(r gadget.Request, lasting bool) *View {
+	return &View{
+		gadget: g, request: r, lasting: lasting,
+		buddies: make(map[jid.JID]bool), activities: make(map[jid.JID]*viewed),
+	}
+}
+
+// Open opens a view for a local program, empty at first. done is called once,
+// when it is known whether there is a component to ask.
+func (g *Gadget) Open(r gadget.Request, done func(*View, error)) {
+	g.whenSearched(func() {
+		switch {
+		case g.address(r.Kind) == jid.JID{}:
+			done(nil, errNoGadget(tp.ErrorNotAvailable))
+		case len(g.views) >= maxViews:
+			done(nil, tp.Errorf(tp.ErrorNotAvailable, "%d views are open already", maxViews))
+		default:
+			v := g.newView(r, false)
+			done(v, nil)
+			g.open(v)
+		}
+	})
+}
+
+// Watch sets who is told of changes.
+func (v *View) Watch(e ViewEvents) { v.events = e }
+
+// open gives the view a name and asks the component for it.
+func (g *Gadget) open(v *View) {
+	g.lastView++
+	v.request.View = strconv.Itoa(g.lastView)
+	g.views[v.request.View] = v
+	if g.greeted {
+		g.request(v)
+	}
+}
+
+// request asks for the content of a view; without an answer the view stays as it
+// is.
+func (g *Gadget) request(v *View) {
+	id := v.request.View
+	g.host.Ask(v.request.IQ(g.address(v.request.Kind)), func(reply *stanza.Element, err error) {
+		if err != nil {
+			g.host.Log().WithError(err).Debug("View not opened")
+			return
+		}
+		if c, is := gadget.ParseContent(reply); is && v.request.View == id {
+			v.take(c)
+		}
+	})
+}
+
+// HandleMessage takes what a component tells of views. Nothing else that it may
+// say is for anybody.
+func (g *Gadget) HandleMessage(e *stanza.Element) bool {
+	from, err := jid.ParseLenient(e.Attr("from"))
+	if err != nil || !g.isGadget(from) {
+		return false
+	}
+	for _, n := range gadget.ParseNotifications(e) {
+		g.handleNews(n)
+	}
+	return true
+}
+
+func (g *Gadget) handleNews(n gadget.Notification) {
+	switch n := n.(type) {
+	case gadget.Added:
+		if v := g.views[n.View]; v != nil && v.request.Kind == n.Kind {
+			v.add(n)
+		}
+	case gadget.Removed:
+		if v := g.views[n.View]; v != nil && v.request.Kind == n.Kind {
+			v.remove(n)
+		}
+	case gadget.Membership:
+		if v := g.views[n.View]; v != nil {
+			v.change(n)
+		}
+	case gadget.ActivityChange:
+		if v := g.views[n.View]; v != nil && v.activities[n.Room] != nil {
+			g.activities.redescribe(v.activities[n.Room].Activity, n.Properties)
+		}
+	case gadget.BuddyChange:
+		if v := g.views[n.View]; v != nil && v.everybody()[n.JID] && !g.isSelf(n.JID) {
+			g.learn(n.Buddy)
+			if n.Moved {
+				g.activities.glimpseOf(n.JID).current = n.Current
+			}
+			g.activities.glimpsed(n.JID)
+		}
+	}
+}
+
+// learn takes what is said of a buddy; [Gadget.glimpsed] tells it.
+func (g *Gadget) learn(b gadget.Buddy) {
+	known := g.activities.glimpseOf(b.JID)
+	if b.Properties != nil {
+		known.properties = b.Properties
+	}
+	if b.Alias != "" {
+		g.named(b.JID, b.Alias)
+	}
+}
+
+// glimpsed tells what views show of people.
+func (g *Gadget) glimpsed(people map[jid.JID]bool) {
+	for _, who := range g.byHandle(people) {
+		known := g.activities.glimpseOf(who)
+		if shown, list := g.shows(who); shown {
+			known.list = list
+		} else {
+			known.list, known.current = nil, olpc.Activity{} // what it looks like is not forgotten
+		}
+		g.activities.glimpsed(who)
+	}
+}
+
+// shows tells whether any view shows somebody, and in which activities.
+func (g *Gadget) shows(who jid.JID) (shown bool, list []olpc.Activity) {
+	for _, v := range g.views {
+		shown = shown || v.buddies[who]
+		for _, x := range v.activities {
+			if x.members[who] {
+				shown = true
+				list = append(list, withoutRooms([]olpc.Activity{x.Activity}, list)...)
+			}
+		}
+	}
+	return shown, list
+}
