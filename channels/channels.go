@@ -21,6 +21,9 @@ import (
 type Class struct {
 	Fixed   map[string]any // full property name to value
 	Allowed []string       // further full property names
+	// Unknown is the error for a property that is neither; empty for
+	// NotImplemented, as the specification wants.
+	Unknown tp.ErrorName
 }
 
 // Server makes and keeps the channels of one type on one Connection.

@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/godbus/dbus/v5"
@@ -48,9 +49,10 @@ func (r *Request) Existing(ch *Channel) {
 
 // Match tells whether the request fits one of the classes. An error says that
 // it fits but for a property the class does not allow, which is
-// NotImplemented by the specification.
+// NotImplemented by the specification unless the class says otherwise.
 func (r *Request) Match(classes []Class) (bool, error) {
 	var unknown string
+	name := tp.ErrorNotImplemented
 	for _, class := range classes {
 		if !r.hasFixed(class) {
 			continue
@@ -58,9 +60,10 @@ func (r *Request) Match(classes []Class) (bool, error) {
 		if unknown = r.firstUnknown(class); unknown == "" {
 			return true, nil
 		}
+		name = cmp.Or(class.Unknown, tp.ErrorNotImplemented)
 	}
 	if unknown != "" {
-		return false, tp.Errorf(tp.ErrorNotImplemented, "a request can't say %s", unknown)
+		return false, tp.Errorf(name, "a request can't say %s", unknown)
 	}
 	return false, nil
 }
