@@ -5,7 +5,9 @@ import (
 
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/manager/connection"
+	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
+	"telepathy-olpc/xmpp/gadget"
 	"telepathy-olpc/xmpp/jid"
 )
 
@@ -14,6 +16,11 @@ const (
 	// noticed; lowBandwidthKeepalive the same where every byte counts.
 	defaultKeepalive      = 30
 	lowBandwidthKeepalive = 120
+	// defaultViewBuddies and defaultViewActivities are how much of a school is
+	// shown where only a server component knows all of it: as much as there is
+	// room for in Sugar's neighborhood.
+	defaultViewBuddies    = 40
+	defaultViewActivities = 20
 )
 
 // Gabble is the connection manager that Sugar asks for by name when it wants
@@ -42,6 +49,9 @@ func Gabble() Definition {
 			{Name: "fallback-servers", Signature: "as", Default: []string{}},
 			{Name: "fallback-conference-server", Signature: "s"},
 			{Name: "fallback-socks5-proxies", Signature: "as", Default: []string{}},
+			{Name: "gadget", Signature: "b", Default: true},
+			{Name: "gadget-buddies", Signature: "u", Default: uint32(defaultViewBuddies)},
+			{Name: "gadget-activities", Signature: "u", Default: uint32(defaultViewActivities)},
 			{Name: "extra-certificate-identities", Signature: "as", Default: []string{}},
 		},
 		ConnectionInterfaces: connection.Interfaces(),
@@ -95,6 +105,11 @@ func configureJabber(v Values) (connection.Config, error) {
 		Priority:           int8(number[int16](v, "priority")),
 		FallbackConference: v.text("fallback-conference-server"),
 		FallbackRelays:     v.list("fallback-socks5-proxies"),
+		Gadget: presence.Sizes{
+			On:         v.flag("gadget"),
+			Buddies:    int(min(number[uint32](v, "gadget-buddies"), gadget.MaxEntries)),
+			Activities: int(min(number[uint32](v, "gadget-activities"), gadget.MaxEntries)),
+		},
 		XMPP: xmpp.Config{
 			Account:           account,
 			Resource:          v.text("resource"),

@@ -7,6 +7,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"telepathy-olpc/channels"
+	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
 )
 
@@ -21,6 +22,8 @@ type Config struct {
 	FallbackConference string
 	// FallbackRelays are relays for streams besides the server's (XEP-0065).
 	FallbackRelays []string
+	// Gadget says what to have of a server component without being asked.
+	Gadget presence.Sizes
 }
 
 const pathPrefix = "/org/freedesktop/Telepathy/Connection/"

@@ -67,7 +67,7 @@ func (l *lists) changed(changes []presence.ListChange) {
 		case c.New == nil && c.Old != nil:
 			stored.Removed = append(stored.Removed, c.Contact)
 		}
-		if who := l.conn.people.people.Find(c.JID); who == nil || !who.Online() {
+		if who := l.conn.people.people.Find(c.JID); who == nil || !who.Present() {
 			if l.conn.contactList.SubscribeState(c.JID) == tp.SubscriptionStateAsk {
 				subscribe.RemotePending = append(subscribe.RemotePending, c.Contact)
 			} else {

@@ -56,6 +56,7 @@ var optional = []struct {
 	{tp.InterfaceActivityProperties, func(c *Connection) serving {
 		return serving{Interface: presence.NewActivityProperties(c, c.activities).Interface()}
 	}},
+	{tp.InterfaceGadget, func(c *Connection) serving { return serving{Interface: c.gadget.Interface()} }},
 }
 
 // Interfaces lists the optional interfaces of every Connection.

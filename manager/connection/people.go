@@ -8,6 +8,7 @@ import (
 	"telepathy-olpc/channels/roomlist"
 	"telepathy-olpc/channels/text"
 	"telepathy-olpc/channels/tubes"
+	"telepathy-olpc/channels/view"
 	"telepathy-olpc/presence"
 	"telepathy-olpc/xmpp"
 	"telepathy-olpc/xmpp/blocking"
@@ -30,6 +31,7 @@ type people struct {
 	avatars      *presence.Avatars
 	capabilities *presence.Capabilities
 	activities   *presence.Activities
+	gadget       *presence.Gadget
 
 	lists     *lists
 	rooms     *room.Rooms
@@ -38,6 +40,7 @@ type people struct {
 	streams   *bytestream.Manager
 	files     *filetransfer.Transfers
 	tubes     *tubes.Tubes
+	views     *view.Views
 	requests  *requests
 }
 
@@ -58,6 +61,7 @@ func (c *Connection) meet() {
 	c.capabilities = presence.NewCapabilities(c, c.people.people, c.presence)
 	c.lists = newLists(c)
 	c.activities = presence.NewActivities(c, c.people.people, c.events)
+	c.gadget = presence.NewGadget(c, c.people.people, c.activities, c.aliasing.Named, c.cfg.Gadget)
 	c.rooms = room.New(c, c.activities)
 	c.activities.Use(c.rooms)
 	c.presence.Follow(c.rooms.UpdatePresence)
@@ -66,6 +70,7 @@ func (c *Connection) meet() {
 	c.streams = newStreams(c)
 	c.files = newFiles(c)
 	c.tubes = newTubes(c)
+	c.views = view.New(c, c.gadget)
 	c.requests = newRequests(c)
 }
 
@@ -74,9 +79,11 @@ func (c *Connection) meet() {
 func (c *Connection) listen(s *xmpp.Session) {
 	c.streams.Listen(s)
 	s.HandlePresence(c.rooms.HandlePresence)
+	s.HandlePresence(c.gadget.HandlePresence)
 	s.HandlePresence(c.contactList.HandlePresence)
 	s.HandlePresence(c.people.people.HandlePresence)
 	s.HandleMessage(c.events.HandleMessage)
+	s.HandleMessage(c.gadget.HandleMessage)
 	s.HandleMessage(c.activities.HandleMessage)
 	s.HandleMessage(c.tubes.HandleMessage)
 	s.HandleMessage(c.chats.HandleError)
@@ -99,6 +106,7 @@ func (c *Connection) appear(setConnected func()) {
 	c.blocking.Connected(c.server)
 	c.avatars.Connected()
 	c.activities.Connected()
+	c.gadget.Connected(c.services)
 }
 
 var errOver = errors.New("the connection has ended")
@@ -109,6 +117,7 @@ func (c *Connection) depart() {
 	c.roomLists.Close()
 	c.tubes.Close()
 	c.streams.Close()
+	c.gadget.Close()
 	c.activities.Disconnecting()
 	c.events.Close(errOver)
 	c.cards.Close(errOver)

@@ -13,6 +13,7 @@ import (
 	"telepathy-olpc/channels/roomlist"
 	"telepathy-olpc/channels/text"
 	"telepathy-olpc/channels/tubes"
+	"telepathy-olpc/channels/view"
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
 )
@@ -29,6 +30,7 @@ var channelTypes = []struct {
 	{roomlist.Classes, func(c *Connection) channels.Server { return c.roomLists }},
 	{filetransfer.Classes, func(c *Connection) channels.Server { return c.files }},
 	{tubes.Classes, func(c *Connection) channels.Server { return c.tubes }},
+	{view.Classes, func(c *Connection) channels.Server { return c.views }},
 }
 
 // ChannelClasses lists the channel classes of every Connection.
