@@ -28,7 +28,8 @@ type Conference struct {
 }
 
 // conference serves Channel.Interface.Conference. Only a room has it that was
-// made by a request that says something of it.
+// made by a request that says something of it, or by an invitation that says
+// that it continues a chat.
 type conference struct {
 	Conference
 	room *Room
@@ -73,6 +74,23 @@ func (r *Room) invite(c Conference) {
 	}
 }
 
+// continued is the conference into which the user is invited out of a chat, nil
+// if the invitation is an ordinary one. Of others that are invited nothing is
+// known.
+func (r *Room) continued(inviter uint32) *conference {
+	if !r.invitation.Continues {
+		return nil
+	}
+	c := &conference{Conference: Conference{
+		Channels: []dbus.ObjectPath{}, Partners: []uint32{}, Invitees: []uint32{r.occupant(r.host.Nick())}, Message: r.invitation.Reason,
+	}, room: r}
+	if chat, open := r.host.ChatWith(inviter); open {
+		c.Channels, c.Partners = append(c.Channels, chat), append(c.Partners, inviter)
+	}
+	c.open = slices.Clone(c.Channels)
+	return c
+}
+
 // interfaces is the D-Bus side; none without a conference.
 func (c *conference) interfaces() []bus.Interface {
 	if c == nil {
@@ -86,7 +104,8 @@ func (c *conference) interfaces() []bus.Interface {
 			"InitialInviteeHandles": bus.Fixed(c.Invitees),
 			"InitialInviteeIDs":     bus.Fixed(c.ids()),
 			"InvitationMessage":     bus.Fixed(c.Message),
-			// Who somebody in the room is, HandleOwners says.
+			// Who somebody in the room is, HandleOwners says; it may be empty
+			// where nobody is there twice.
 			"OriginalChannels": bus.Fixed(map[uint32]dbus.ObjectPath{}),
 		},
 	}}

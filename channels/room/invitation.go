@@ -19,6 +19,7 @@ func (r *Room) showInvitation() {
 	if r.invitation.From.Bare() == r.jid { // the room hides who it is
 		inviter = contacts.Ensure(r.invitation.From)
 	}
+	r.conference = r.continued(inviter)
 	r.make(inviter)
 	r.group.Self = r.occupant(r.host.Nick())
 	r.group.FillOwners(map[uint32]uint32{r.group.Self: r.host.SelfHandle()})

@@ -10,6 +10,7 @@ package room
 import (
 	"time"
 
+	"github.com/godbus/dbus/v5"
 	"github.com/sirupsen/logrus"
 
 	"telepathy-olpc/channels"
@@ -41,6 +42,8 @@ type Host interface {
 	Nick() string
 	// Presence is the user's presence as it is to be sent now.
 	Presence() *stanza.Element
+	// ChatWith gives the chat that is open with a contact, if there is one.
+	ChatWith(contact uint32) (dbus.ObjectPath, bool)
 }
 
 // Activities is told what happens in the rooms, and knows what they are for.

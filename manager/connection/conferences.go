@@ -124,3 +124,14 @@ func (s conferences) invitees(partners, handles []uint32, ids []string) ([]uint3
 	}
 	return each, nil
 }
+
+// ChatWith gives the chat that is open with a contact, if there is one.
+func (c *Connection) ChatWith(contact uint32) (dbus.ObjectPath, bool) {
+	n := slices.IndexFunc(c.requests.open, func(ch *channels.Channel) bool {
+		return ch.Type == tp.InterfaceChannelText && ch.Target.Type == tp.HandleTypeContact && ch.Target.Handle == contact
+	})
+	if n < 0 {
+		return "", false
+	}
+	return c.requests.open[n].Path, true
+}

@@ -160,3 +160,37 @@ func TestConference_disconnect(t *testing.T) {
 	cm.CallAsync(c.Path, tp.InterfaceConnection, "Disconnect")
 	cm.Expect(cmtest.Refusal(call, tp.ErrorDisconnected))
 }
+
+// Who is invited out of a chat sees which chat the room goes on with, if it is
+// still open.
+func TestConference_invited(t *testing.T) {
+	t.Parallel()
+	continues := "<message from='" + chatRoom + "' to='" + cmtest.Account + "'><x xmlns='" + nsMUCUser + "'><invite from='" + bobID +
+		"'><reason>Cat comes too</reason><continue thread='e0ffe42b'/></invite></x></message>"
+	for name, open := range map[string]bool{"in a chat": true, "after the chat": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := invitee(t)
+			chats := []dbus.ObjectPath{}
+			if open {
+				chats = append(chats, openChat(h.Connection, h.contact("bob")))
+				h.Expect(newChannels)
+			}
+			h.Server.Send(continues)
+			h.wantInvited(bobID, "Cat comes too")
+			cmtest.Equal(t, h.GetAll(h.path, conference), map[string]any{
+				"Channels": chats, "InitialChannels": chats, "InitialInviteeHandles": []uint32{h.self}, "InitialInviteeIDs": []string{chatSelf},
+				"InvitationMessage": "Cat comes too", "OriginalChannels": map[uint32]dbus.ObjectPath{},
+			})
+			h.Call(h.path, group, "AddMembers", []uint32{h.self}, "")
+			h.Expect(entering)
+			h.comes("bob")
+			h.admit("none")
+			h.Expect(membersChanged.At(h.path))
+			if open {
+				h.Call(chats[0], tp.InterfaceChannel, "Close")
+				h.Expect(channelRemoved.At(h.path).Args(chats[0], map[string]any{}))
+			}
+		})
+	}
+}

@@ -15,6 +15,9 @@ type Invitation struct {
 	From     jid.JID // who invites; an occupant's address if the room hides the real one
 	Reason   string
 	Password string
+	// Continues: the room is to go on with a chat between the two, XEP-0045
+	// §7.6, XEP-0249 §2.
+	Continues bool
 	// Mediated: the room passed it on, and so it is one. What a direct
 	// invitation calls a room may be anything.
 	Mediated bool
@@ -36,7 +39,7 @@ func ParseInvitation(message *stanza.Element) (Invitation, bool) {
 	if invite := x.Child(nsUser, "invite"); invite != nil && isRoom(from) {
 		by, err := jid.ParseLenient(invite.Attr("from"))
 		return Invitation{
-			Room: from, From: by, Mediated: true,
+			Room: from, From: by, Mediated: true, Continues: invite.Child(nsUser, "continue") != nil,
 			Reason: invite.Child(nsUser, "reason").Text(), Password: x.Child(nsUser, "password").Text(),
 		}, err == nil
 	}
@@ -52,7 +55,8 @@ func parseDirect(from jid.JID, x *stanza.Element) (Invitation, bool) {
 	if reason == "" {
 		reason = x.Text() // before XEP-0249
 	}
-	return Invitation{Room: room, From: from, Reason: reason, Password: x.Attr("password")}, true
+	continues := x.Attr("continue") == "true" || x.Attr("continue") == "1"
+	return Invitation{Room: room, From: from, Reason: reason, Password: x.Attr("password"), Continues: continues}, true
 }
 
 // isRoom tells whether an address can be that of a room.
