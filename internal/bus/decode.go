@@ -6,6 +6,8 @@ import (
 	"reflect"
 
 	"github.com/godbus/dbus/v5"
+
+	"telepathy-olpc/internal/dbuswire"
 )
 
 // maxDepthIn is how deep values of a call may be nested. The bus lets 64 pass;
@@ -17,13 +19,13 @@ var errBody = errors.New("malformed or too deeply nested arguments")
 // decodeBody takes the arguments out of a body. Their Go types are those that
 // godbus' own decoder gives.
 func decodeBody(m *message, body []byte) ([]any, error) {
-	if !isSignature(m.signature) {
+	if !dbuswire.IsSignature(m.signature) {
 		return nil, errBody
 	}
 	d := decoder{order: m.order, rest: body}
 	var args []any
 	for s := m.signature; s != ""; {
-		n := firstType(s, 0)
+		n := dbuswire.FirstType(s)
 		args = append(args, d.value(s[:n], 0))
 		s = s[n:]
 	}
@@ -164,7 +166,7 @@ func (d *decoder) rare(kind byte) any {
 
 func (d *decoder) variant(depth int) dbus.Variant {
 	text := d.signature()
-	if firstType(text, 0) != len(text) || text == "" {
+	if !dbuswire.IsOneType(text) {
 		d.bad, d.rest = true, nil
 		return dbus.Variant{}
 	}
@@ -179,7 +181,7 @@ func (d *decoder) structure(s string, depth int) []any {
 	d.align(8)
 	var fields []any
 	for s != "" {
-		n := firstType(s, 0)
+		n := dbuswire.FirstType(s)
 		fields = append(fields, d.value(s[:n], depth+1))
 		s = s[n:]
 	}
@@ -189,7 +191,7 @@ func (d *decoder) structure(s string, depth int) []any {
 // elements begins an array and says at which position it ends.
 func (d *decoder) elements(kind byte) (end int) {
 	n := d.uint32()
-	d.align(alignment(kind))
+	d.align(dbuswire.Alignment(kind))
 	if uint64(n) > uint64(len(d.rest)) {
 		d.bad, d.rest = true, nil
 		return d.pos

@@ -20,10 +20,10 @@ import (
 const guid = "0123456789abcdef0123456789abcdef"
 
 // testDoor is one of user 1000, at which a program of another user may knock.
-func testDoor(t testing.TB, access Access, peer uint32) door {
+func testDoor(access Access, peer uint32) door {
 	d := door{
 		guid: guid, access: access, self: 1000, peer: func() uint32 { return peer },
-		keys:   &keyring{dir: filepath.Join(t.TempDir(), "keys"), owner: &user.User{Uid: "1000", Username: "ada"}},
+		keys:   &keyring{owner: &user.User{Uid: "1000", Username: "ada"}},
 		offers: []string{external, cookieSHA1},
 	}
 	if access == Localhost {
@@ -83,7 +83,7 @@ func TestAdmit(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := "\x00" + strings.Join(c.in, "\r\n") + "\r\n"
-			got, left, err := testDoor(t, c.access, c.peer).knock(in + "first message")
+			got, left, err := testDoor(c.access, c.peer).knock(in + "first message")
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Errorf("answers: -want +got\n%s", d)
 			}
@@ -95,7 +95,7 @@ func TestAdmit(t *testing.T) {
 }
 
 func TestAdmit_limits(t *testing.T) {
-	d := testDoor(t, SameUser, 1000)
+	d := testDoor(SameUser, 1000)
 	for name, in := range map[string]string{
 		"nothing":       "",
 		"no NUL first":  "AUTH EXTERNAL 31303030\r\nBEGIN\r\n",
@@ -122,7 +122,8 @@ func TestAdmit_cookie(t *testing.T) {
 		{"other order", func(s, c, k string) string { return c + ":" + s + ":" + k }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x := exchange{door: testDoor(t, SameUser, 1000)}
+			x := exchange{door: testDoor(SameUser, 1000)}
+			x.keys.dir = filepath.Join(t.TempDir(), "keys")
 			answer, _ := x.answer("AUTH DBUS_COOKIE_SHA1 " + hex.EncodeToString([]byte("ada")))
 			question, err := hex.DecodeString(strings.TrimPrefix(answer, "DATA "))
 			var context, id, challenge string
@@ -207,8 +208,7 @@ func FuzzAdmit(f *testing.F) {
 	f.Add("\x00AUTH\r\nAUTH DBUS_COOKIE_SHA1 616461\r\nDATA 6331203030\r\nCANCEL\r\nBEGIN\r\n", false)
 	f.Add("\x00AUTH ANONYMOUS\r\nERROR\r\nDATA\r\nBEGIN\r\n", false)
 	f.Fuzz(func(t *testing.T, in string, own bool) {
-		d := testDoor(t, SameUser, map[bool]uint32{true: 1000, false: 1001}[own])
-		d.keys.dir = "" // the file system is slow
+		d := testDoor(SameUser, map[bool]uint32{true: 1000, false: 1001}[own])
 		answers, _, err := d.knock(in)
 		if err == nil && !own {
 			t.Fatalf("%q lets in another user", in)

@@ -3,6 +3,8 @@ package dbuspeer
 import (
 	"bytes"
 	"encoding/binary"
+
+	"telepathy-olpc/internal/dbuswire"
 )
 
 // SetSender returns the message with this sender, in its own byte order, which
@@ -15,7 +17,7 @@ func SetSender(b []byte, sender string) ([]byte, error) {
 	if fixed.size() != int64(len(b)) {
 		return nil, invalid("its length")
 	}
-	if !isBusName(sender) {
+	if !dbuswire.IsBusName(sender) {
 		return nil, invalid("its sender")
 	}
 	end := fixedLen + int(fixed.fieldsLen)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"telepathy-olpc/internal/dbuswire"
 )
 
 // Kinds of messages: D-Bus specification, "Message Format". Others do not exist.
@@ -216,22 +218,22 @@ func (h *Header) setField(code byte, text string, number uint32) bool {
 		return text != localPath // that it is a path was seen
 	case fieldInterface:
 		h.Interface = text
-		return isInterface(text) && text != localName
+		return dbuswire.IsInterface(text) && text != localName
 	case fieldMember:
 		h.Member = text
-		return isMember(text)
+		return dbuswire.IsMember(text)
 	case fieldErrorName:
 		h.ErrorName = text
-		return isInterface(text)
+		return dbuswire.IsInterface(text)
 	case fieldReplySerial:
 		h.ReplySerial = number
 		return number != 0
 	case fieldDestination:
 		h.Destination = text
-		return isBusName(text)
+		return dbuswire.IsBusName(text)
 	case fieldSender:
 		h.Sender = text
-		return isBusName(text)
+		return dbuswire.IsBusName(text)
 	case fieldSignature:
 		h.Signature = text
 	case fieldUnixFDs:

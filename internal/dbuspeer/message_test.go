@@ -233,22 +233,6 @@ func TestParseMessage(t *testing.T) {
 	}
 }
 
-func TestIsSignature(t *testing.T) {
-	for s, want := range map[string]bool{
-		"": true, "s": true, "a{sv}(iad)ay": true, "a{s(ii)}": true, "aa{ya{yv}}": true,
-		"a": false, "()": false, "(": false, "(s": false, "s)": false, "{sv}": false, "a{vs}": false,
-		"a{s}": false, "a{sss}": false, "a{(s)s}": false, "a{sv": false, "z": false, "r": false, "e": false,
-		strings.Repeat("y", 255): true, strings.Repeat("y", 256): false,
-		strings.Repeat("a{y", 32) + "y" + strings.Repeat("}", 32):                         true,
-		strings.Repeat("a{y", 33) + "y" + strings.Repeat("}", 33):                         false,
-		strings.Repeat("a", 32) + strings.Repeat("(", 32) + "y" + strings.Repeat(")", 32): true,
-	} {
-		if got := isSignature(s); got != want {
-			t.Errorf("%q: %v", s, got)
-		}
-	}
-}
-
 func TestSetSender(t *testing.T) {
 	for _, order := range orders {
 		for _, old := range []string{"", ":1.9", ":2.QWRhQWRh"} {

@@ -110,7 +110,7 @@ func (s *Server) Address() string {
 func escape(value string) string {
 	var b strings.Builder
 	for i := range len(value) {
-		if c := value[i]; isWordOrHyphen(c) || strings.IndexByte(`/\.*`, c) >= 0 {
+		if c := value[i]; isPlain(c) {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02x", c)
@@ -198,6 +198,10 @@ func (s *Server) serve(c *net.UnixConn) {
 		return
 	}
 	s.converse(c, NewReader(r, MaxMessage))
+}
+
+func isPlain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(`-_/\.*`, c) >= 0
 }
 
 // peerOf asks the kernel whose program is at the other end.

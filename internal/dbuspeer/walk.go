@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"unicode/utf8"
+
+	"telepathy-olpc/internal/dbuswire"
 )
 
 // Limits on values: D-Bus specification, "Container types".
@@ -80,7 +82,7 @@ func (w *walker) string() ([]byte, bool) {
 
 func (w *walker) path() ([]byte, bool) {
 	b, ok := w.string()
-	return b, ok && isPath(string(b))
+	return b, ok && dbuswire.IsPath(string(b))
 }
 
 func (w *walker) signature() (string, bool) {
@@ -89,13 +91,13 @@ func (w *walker) signature() (string, bool) {
 		return "", false
 	}
 	b, ok := w.text(uint32(n))
-	return string(b), ok && isSignature(string(b))
+	return string(b), ok && dbuswire.IsSignature(string(b))
 }
 
 // values goes over values of all types of a valid signature.
 func (w *walker) values(signature string, depth int) bool {
 	for signature != "" {
-		n := skipType(signature)
+		n := dbuswire.FirstType(signature)
 		if !w.value(signature[:n], depth) {
 			return false
 		}
@@ -123,7 +125,7 @@ func (w *walker) value(s string, depth int) (ok bool) {
 	case '(', '{':
 		ok = w.align(8) && w.values(s[1:len(s)-1], depth+1)
 	default:
-		size := fixedSize(kind)
+		size := dbuswire.FixedSize(kind)
 		ok = w.align(size) && w.fixed(kind, size)
 	}
 	return ok
@@ -132,7 +134,7 @@ func (w *walker) value(s string, depth int) (ok bool) {
 // fixed goes over n bytes of values of one fixed size, which are aligned.
 func (w *walker) fixed(kind byte, n int) bool {
 	b, ok := w.take(n)
-	if !ok || n%fixedSize(kind) != 0 || kind == 'h' && n > 0 {
+	if !ok || n%dbuswire.FixedSize(kind) != 0 || kind == 'h' && n > 0 {
 		return false // 'h' counts descriptors, of which there are none
 	}
 	if kind != 'b' {
@@ -149,7 +151,7 @@ func (w *walker) fixed(kind byte, n int) bool {
 // variant goes over a variant and gives its type.
 func (w *walker) variant(depth int) (string, bool) {
 	s, ok := w.signature()
-	if !ok || !isOneType(s) {
+	if !ok || !dbuswire.IsOneType(s) {
 		return "", false
 	}
 	return s, w.value(s, depth+1)
@@ -158,10 +160,10 @@ func (w *walker) variant(depth int) (string, bool) {
 // array goes over an array of the type.
 func (w *walker) array(element string, depth int) bool {
 	n, ok := w.uint32()
-	if !ok || n > maxArray || !w.align(alignment(element[0])) || int64(n) > int64(len(w.b)-w.pos) {
+	if !ok || n > maxArray || !w.align(dbuswire.Alignment(element[0])) || int64(n) > int64(len(w.b)-w.pos) {
 		return false
 	}
-	if fixedSize(element[0]) > 0 {
+	if dbuswire.FixedSize(element[0]) > 0 {
 		return w.fixed(element[0], int(n))
 	}
 	end := w.pos + int(n)

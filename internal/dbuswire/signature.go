@@ -1,18 +1,20 @@
-package dbuspeer
+// Package dbuswire is what both ends of D-Bus know of types, as the D-Bus
+// specification writes them: signatures, alignment and lengths.
+package dbuswire
 
 // Limits on types: D-Bus specification, "Valid Signatures".
 const (
-	maxSignature = 255
+	MaxSignature = 255
 	maxNested    = 32 // arrays in arrays, and structures in structures
 )
 
-// isSignature tells whether s is a list of complete types, maybe empty.
-func isSignature(s string) bool {
-	if len(s) > maxSignature {
+// IsSignature tells whether s is a list of complete types, maybe empty.
+func IsSignature(s string) bool {
+	if len(s) > MaxSignature {
 		return false
 	}
 	for s != "" {
-		n := firstType(s, 0, 0)
+		n := FirstType(s)
 		if n == 0 {
 			return false
 		}
@@ -21,12 +23,16 @@ func isSignature(s string) bool {
 	return true
 }
 
-// isOneType tells whether s is one complete type, as a variant has.
-func isOneType(s string) bool {
-	return s != "" && len(s) <= maxSignature && firstType(s, 0, 0) == len(s)
+// IsOneType tells whether s is one complete type, as a variant has.
+func IsOneType(s string) bool {
+	return s != "" && len(s) <= MaxSignature && FirstType(s) == len(s)
 }
 
-// firstType gives the length of the first complete type, or 0 if it is bad.
+// FirstType gives the length of the first complete type of a signature, or 0 if
+// there is none.
+func FirstType(s string) int { return firstType(s, 0, 0) }
+
+// firstType is FirstType inside of so many others.
 func firstType(s string, arrays, structures int) int {
 	if s == "" || arrays > maxNested || structures > maxNested {
 		return 0
@@ -56,7 +62,7 @@ func firstType(s string, arrays, structures int) int {
 	case 'v':
 		return 1
 	}
-	if isBasic(s[0]) {
+	if IsBasic(s[0]) {
 		return 1
 	}
 	return 0
@@ -64,7 +70,7 @@ func firstType(s string, arrays, structures int) int {
 
 // dictType is firstType for what begins with "a{".
 func dictType(s string, arrays, structures int) int {
-	if len(s) < 3 || !isBasic(s[2]) {
+	if len(s) < 3 || !IsBasic(s[2]) {
 		return 0
 	}
 	n := firstType(s[3:], arrays, structures)
@@ -74,28 +80,13 @@ func dictType(s string, arrays, structures int) int {
 	return 3 + n + 1
 }
 
-// skipType gives the length of the first type of a valid signature.
-func skipType(s string) int {
-	n, open := 0, 0
-	for {
-		switch s[n] {
-		case '(', '{':
-			open++
-		case ')', '}':
-			open--
-		}
-		n++
-		if open == 0 && s[n-1] != 'a' {
-			return n
-		}
-	}
-}
+// IsBasic tells whether a type is no container, so that a dictionary can have it
+// for its keys.
+func IsBasic(kind byte) bool { return FixedSize(kind) > 0 || kind == 's' || kind == 'o' || kind == 'g' }
 
-func isBasic(kind byte) bool { return fixedSize(kind) > 0 || kind == 's' || kind == 'o' || kind == 'g' }
-
-// fixedSize gives the length of a value, which is also its alignment; 0 if it
+// FixedSize gives the length of a value, which is also its alignment; 0 if it
 // varies.
-func fixedSize(kind byte) int {
+func FixedSize(kind byte) int {
 	switch kind {
 	case 'y':
 		return 1
@@ -109,9 +100,9 @@ func fixedSize(kind byte) int {
 	return 0
 }
 
-// alignment gives the boundary that a type begins at: D-Bus specification,
+// Alignment gives the boundary that a type begins at: D-Bus specification,
 // "Summary of D-Bus marshalling".
-func alignment(kind byte) int {
+func Alignment(kind byte) int {
 	switch kind {
 	case 'g', 'v':
 		return 1
@@ -120,5 +111,5 @@ func alignment(kind byte) int {
 	case '(', '{':
 		return 8
 	}
-	return fixedSize(kind)
+	return FixedSize(kind)
 }

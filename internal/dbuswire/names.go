@@ -1,4 +1,4 @@
-package dbuspeer
+package dbuswire
 
 import "strings"
 
@@ -43,7 +43,9 @@ func (class charClass) elements(s string, separator byte) int {
 	return n
 }
 
-func isBusName(s string) bool {
+// IsBusName tells whether s is a unique or a well-known name: D-Bus
+// specification, "Bus names".
+func IsBusName(s string) bool {
 	if len(s) > maxName {
 		return false
 	}
@@ -53,11 +55,13 @@ func isBusName(s string) bool {
 	return inBusName.elements(s, '.') > 1
 }
 
-// isInterface is for names of errors as well.
-func isInterface(s string) bool { return len(s) <= maxName && inInterface.elements(s, '.') > 1 }
+// IsInterface tells whether s is the name of an interface or of an error.
+func IsInterface(s string) bool { return len(s) <= maxName && inInterface.elements(s, '.') > 1 }
 
-func isMember(s string) bool { return len(s) <= maxName && inInterface.elements(s, '.') == 1 }
+// IsMember tells whether s is the name of a method or signal.
+func IsMember(s string) bool { return len(s) <= maxName && inInterface.elements(s, '.') == 1 }
 
-func isPath(s string) bool {
+// IsPath tells whether s is an object path.
+func IsPath(s string) bool {
 	return s == "/" || len(s) > 1 && s[0] == '/' && inPath.elements(s[1:], '/') > 0
 }
