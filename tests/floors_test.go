@@ -64,6 +64,7 @@ var house = []room{
 	{path: "xmpp/bytestream", floor: 2, not: dbus, beside: []string{"xmpp/si", "xmpp/socks5", "xmpp/ibb", "xmpp/services"}, outside: []string{logrus}},
 	{path: "xmpp/...", floor: 2, not: dbus, beside: []string{"xmpp/disco", "xmpp/pep", "xmpp/chat", "xmpp/olpc", "xmpp/amp"}, outside: []string{logrus}},
 
+	{path: "internal/gadgetd/...", floor: 3, not: dbus, beside: []string{"internal/gadgetd/..."}, outside: []string{logrus, xtext}},
 	{path: "presence", floor: 3, outside: []string{godbus, logrus}},
 
 	{path: "channels", floor: 4, outside: []string{godbus, logrus}},
