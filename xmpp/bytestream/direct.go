@@ -132,9 +132,8 @@ func (d *direct) offer(relays []socks5.StreamHost) {
 		return
 	}
 	d.relays = relays
-	hosts, _ := socks5.LocalAddresses()
 	q := socks5.Query{SID: o.sid}
-	for _, h := range hosts {
+	for _, h := range socks5.LocalAddresses() {
 		q.Hosts = append(q.Hosts, socks5.StreamHost{JID: o.self, Host: h, Port: server.Port()})
 	}
 	q.Hosts = append(q.Hosts, relays...)
@@ -234,9 +233,8 @@ func (d *direct) begin(cancel context.CancelFunc) func() bool {
 func (m *Manager) reach(hosts []socks5.StreamHost, hash string, a reaching, reached func(*net.TCPConn, socks5.StreamHost, error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), reachWithin)
 	over := a.begin(cancel)
-	_, alone := socks5.LocalAddresses()
 	go func() {
-		conn, host, err := socks5.Dial(ctx, hosts, hash, alone)
+		conn, host, err := socks5.Dial(ctx, hosts, hash, socks5.Alone)
 		posted := m.host.Post("streamhost reached", func() {
 			cancel()
 			switch {

@@ -94,7 +94,7 @@ func local(t testing.TB, l net.Listener) socks5.StreamHost {
 }
 
 func ownAddress(t testing.TB) string {
-	hosts, _ := socks5.LocalAddresses()
+	hosts := socks5.LocalAddresses()
 	if len(hosts) == 0 {
 		t.Skip("no network at all")
 	}

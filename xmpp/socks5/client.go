@@ -47,12 +47,12 @@ var (
 )
 
 // Dial connects to the first of the hosts that can be reached and knows the
-// stream. Addresses of this machine alone are tried only if loopback is set:
+// stream. A loopback address is tried only if alone, which is [Alone], is true:
 // what listens there is not meant for others to point at.
-func Dial(ctx context.Context, hosts []StreamHost, hash string, loopback bool) (*net.TCPConn, StreamHost, error) {
+func Dial(ctx context.Context, hosts []StreamHost, hash string, alone func() bool) (*net.TCPConn, StreamHost, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	d := dialer{ctx: ctx, hosts: hosts, loopback: loopback, came: make(chan attempt, len(hosts))}
+	d := dialer{ctx: ctx, hosts: hosts, alone: alone, came: make(chan attempt, len(hosts))}
 	defer d.abandon()
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -84,7 +84,7 @@ func Dial(ctx context.Context, hosts []StreamHost, hash string, loopback bool) (
 type dialer struct {
 	ctx         context.Context
 	hosts       []StreamHost
-	loopback    bool
+	alone       func() bool
 	begun, open int
 	came        chan attempt
 }
@@ -128,7 +128,7 @@ func (d *dialer) check(address string) error {
 		return err
 	}
 	ip := net.ParseIP(host)
-	if ip.IsUnspecified() || ip.IsMulticast() || ip.Equal(net.IPv4bcast) || ip.IsLoopback() && !d.loopback {
+	if ip.IsUnspecified() || ip.IsMulticast() || ip.Equal(net.IPv4bcast) || ip.IsLoopback() && !d.alone() {
 		return errAddress
 	}
 	return nil

@@ -10,8 +10,19 @@ const maxLocal = 12
 
 // LocalAddresses returns the addresses at which others can reach this machine,
 // those of IPv4 first. One that has none but its loopback, as in a namespace of
-// its own, returns that, since nobody can be anywhere else; alone tells so.
-func LocalAddresses() (hosts []string, alone bool) {
+// its own, returns that, since nobody can be anywhere else.
+func LocalAddresses() []string {
+	hosts, _ := localAddresses()
+	return hosts
+}
+
+// Alone tells whether this machine has no address but its loopback.
+func Alone() bool {
+	_, alone := localAddresses()
+	return alone
+}
+
+func localAddresses() (hosts []string, alone bool) {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, false

@@ -17,6 +17,10 @@ var hash = strings.Repeat("0f", hashLen/2)
 // wait only ends a hang.
 const wait = 30 * time.Second
 
+// What [Alone] might say.
+func yes() bool { return true }
+func no() bool  { return false }
+
 func newServer(t testing.TB) *Server {
 	t.Helper()
 	s, err := Listen()
@@ -46,7 +50,7 @@ func here(t testing.TB, s *Server) StreamHost {
 func TestServer_admits(t *testing.T) {
 	s := newServer(t)
 	s.Expect(hash)
-	c, host, err := Dial(context.Background(), []StreamHost{here(t, s)}, hash, true)
+	c, host, err := Dial(context.Background(), []StreamHost{here(t, s)}, hash, yes)
 	if err != nil || host != here(t, s) {
 		t.Fatal(host, err)
 	}
@@ -61,7 +65,7 @@ func TestServer_admits(t *testing.T) {
 	if _, err := io.ReadFull(c, b); err != nil || string(b) != "hello" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if _, _, err := Dial(context.Background(), []StreamHost{here(t, s)}, hash, true); !errors.Is(err, errRefused) {
+	if _, _, err := Dial(context.Background(), []StreamHost{here(t, s)}, hash, yes); !errors.Is(err, errRefused) {
 		t.Errorf("admitted twice: %v", err)
 	}
 }
@@ -148,7 +152,7 @@ func TestServer_slowOnes(t *testing.T) {
 	if _, err := io.ReadAll(slow[0]); errors.Is(err, context.DeadlineExceeded) {
 		t.Error("the oldest was kept")
 	}
-	c, _, err := Dial(context.Background(), []StreamHost{here(t, s)}, hash, true)
+	c, _, err := Dial(context.Background(), []StreamHost{here(t, s)}, hash, yes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +234,7 @@ func TestDial_several(t *testing.T) {
 	host := func(port uint16) StreamHost { return StreamHost{addr(t, "a"), "127.0.0.1", port} }
 	other := newServer(t) // expects nobody
 	hosts := []StreamHost{host(uint16(gone.listener.Addr().(*net.TCPAddr).Port)), host(other.Port()), here(t, s)}
-	c, used, err := Dial(context.Background(), hosts, hash, true)
+	c, used, err := Dial(context.Background(), hosts, hash, yes)
 	if err != nil || used != here(t, s) {
 		t.Fatal(used, err)
 	}
@@ -239,11 +243,11 @@ func TestDial_several(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	port := uint16(mute.Addr().(*net.TCPAddr).Port)
-	if _, _, err := Dial(ctx, []StreamHost{host(port), host(port)}, hash, true); err == nil {
+	if _, _, err := Dial(ctx, []StreamHost{host(port), host(port)}, hash, yes); err == nil {
 		t.Error("connected with who says nothing")
 	}
 	mute.Close()
-	if _, _, err := Dial(context.Background(), nil, hash, true); err != ErrNoHost {
+	if _, _, err := Dial(context.Background(), nil, hash, yes); err != ErrNoHost {
 		t.Error(err)
 	}
 }
@@ -268,14 +272,14 @@ func TestDial_addresses(t *testing.T) {
 		{"255.255.255.255:80", true, false},
 		{"nonsense", true, false},
 	} {
-		d := dialer{loopback: c.loopback}
+		d := dialer{alone: func() bool { return c.loopback }}
 		if err := d.check(c.address); (err == nil) != c.ok {
 			t.Errorf("%s, loopback %v: %v", c.address, c.loopback, err)
 		}
 	}
 	s := newServer(t)
 	s.Expect(hash)
-	if _, _, err := Dial(context.Background(), []StreamHost{here(t, s), {addr(t, "a"), "localhost", s.Port()}}, hash, false); !errors.Is(err, errAddress) {
+	if _, _, err := Dial(context.Background(), []StreamHost{here(t, s), {addr(t, "a"), "localhost", s.Port()}}, hash, no); !errors.Is(err, errAddress) {
 		t.Error(err)
 	}
 }
