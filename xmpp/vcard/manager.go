@@ -16,16 +16,6 @@ const (
 	contactTimeout = 30 * time.Second
 )
 
-// Limits on requests for the vCards of contacts.
-const (
-	// maxUnderWay leaves the server time for others when an address book asks
-	// for everybody's.
-	maxUnderWay = 8
-	// maxWaiting bounds what a program may have us ask for, well above the
-	// largest roster.
-	maxWaiting = 20_000
-)
-
 // What a request ends with besides the server's answer.
 var (
 	ErrTimeout = errors.New("no answer in time")
@@ -52,9 +42,8 @@ type Manager struct {
 	editing bool   // the own vCard is being read or written
 
 	requests map[jid.JID][]func(*stanza.Element, error) // askers of a vCard that waits or is under way
-	waiting  []jid.JID                                  // in order
-	underWay int
-	starting bool // next is at work
+	lanes    lanes                                      // those that wait
+	starting bool                                       // next is at work
 
 	cache  cache
 	closed error // set by Close
@@ -68,7 +57,10 @@ type edit struct {
 
 // NewManager returns the manager of the account self.
 func NewManager(asker Asker, after After, self jid.JID) *Manager {
-	return &Manager{asker: asker, after: after, self: self.Bare(), requests: make(map[jid.JID][]func(*stanza.Element, error))}
+	return &Manager{
+		asker: asker, after: after, self: self.Bare(),
+		requests: make(map[jid.JID][]func(*stanza.Element, error)), lanes: newLanes(self.Domain()),
+	}
 }
 
 // Close gives up everything that is under way or waits, for the reason given.
@@ -78,7 +70,7 @@ func (m *Manager) Close(reason error) {
 	}
 	m.closed = reason
 	round, edits, requests := m.round, m.edits, m.requests
-	m.round, m.edits, m.requests, m.waiting = nil, nil, nil, nil
+	m.round, m.edits, m.requests, m.lanes = nil, nil, nil, newLanes(m.self.Domain())
 	finish(round, reason)
 	finish(edits, reason)
 	for _, askers := range requests {
@@ -167,12 +159,9 @@ func (m *Manager) Request(who jid.JID, done func(card *stanza.Element, err error
 		return
 	}
 	askers, asked := m.requests[who]
-	if !asked {
-		if len(m.waiting) >= maxWaiting {
-			done(nil, ErrBusy)
-			return
-		}
-		m.waiting = append(m.waiting, who)
+	if !asked && !m.lanes.add(who) {
+		done(nil, ErrBusy)
+		return
 	}
 	m.requests[who] = append(askers, done)
 	m.next()
@@ -186,12 +175,7 @@ func (m *Manager) next() {
 		return
 	}
 	m.starting = true
-	for m.underWay < maxUnderWay && len(m.waiting) > 0 {
-		who := m.waiting[0]
-		if m.waiting = m.waiting[1:]; len(m.waiting) == 0 {
-			m.waiting = nil // a long queue is not kept for the next one
-		}
-		m.underWay++
+	for who, free := m.lanes.take(); free; who, free = m.lanes.take() {
 		to := who
 		if who == m.self {
 			to = jid.JID{} // XEP-0054 §3.1: the own one is asked for without address
@@ -202,7 +186,7 @@ func (m *Manager) next() {
 }
 
 func (m *Manager) handleCard(who jid.JID, reply *stanza.Element, err error) {
-	m.underWay--
+	m.lanes.done(who)
 	askers := m.requests[who]
 	delete(m.requests, who)
 	// XEP-0054 §3.3 allows both to say that there is none.

@@ -3,6 +3,7 @@ package vcard
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -274,6 +275,47 @@ func TestRequest_boundUnderWay(t *testing.T) {
 	w.happened("1@school.test: request vCard of 1@school.test: no answer in time", fmt.Sprintf("get %d@school.test", maxUnderWay+1))
 }
 
+// Servers that never answer delay nobody but who asks them, and many of them
+// only who asks yet another one.
+func TestRequest_silentServers(t *testing.T) {
+	w, m := start(t)
+	for _, server := range []string{"a", "b", "c", "d", "e"} {
+		for i := range 3 {
+			w.request(m, fmt.Sprintf("%d@%s.test", i, server))
+		}
+	}
+	w.request(m, "bob@school.test")
+	w.happened("get 0@a.test", "get 1@a.test", "get 0@b.test", "get 1@b.test", "get 0@c.test", "get 1@c.test", "get 0@d.test", "get 1@d.test",
+		"get bob@school.test")
+	w.ring()
+	w.happened("0@a.test: request vCard of 0@a.test: no answer in time", "get 2@a.test")
+	w.ring() // a has had its turn, and all others their two
+	w.happened("1@a.test: request vCard of 1@a.test: no answer in time", "get 0@e.test")
+	w.ring()
+	w.happened("0@b.test: request vCard of 0@b.test: no answer in time", "get 2@b.test")
+}
+
+// However many of a silent server's are asked for, others have their turn.
+func TestRequest_inTurn(t *testing.T) {
+	w, m := start(t)
+	for i := range 5 {
+		for _, server := range []string{"a", "b", "c", "d"} {
+			w.request(m, fmt.Sprintf("%d@%s.test", i, server))
+		}
+	}
+	w.request(m, "0@e.test")
+	w.log = nil
+	var got []string
+	for range 5 {
+		w.ring()
+		got = append(got, w.log[len(w.log)-1])
+		w.log = nil
+	}
+	if want := []string{"get 2@a.test", "get 2@b.test", "get 2@c.test", "get 2@d.test", "get 0@e.test"}; !slices.Equal(got, want) {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+}
+
 func TestRequest_boundWaiting(t *testing.T) {
 	w, m := start(t)
 	for i := range maxWaiting + maxUnderWay {
@@ -307,8 +349,8 @@ func TestRequest_answersAtOnce(t *testing.T) {
 		}
 	}
 	m.Request(addr(t, "0@school.test"), again)
-	if answers != 10_000 || a.asked != 10_000 || m.underWay != 0 || len(m.requests) != 0 {
-		t.Errorf("%d answers, %d asked, %d under way, %d requests", answers, a.asked, m.underWay, len(m.requests))
+	if answers != 10_000 || a.asked != 10_000 || len(m.lanes.lanes) != 0 || len(m.requests) != 0 {
+		t.Errorf("%d answers, %d asked, %d servers, %d requests", answers, a.asked, len(m.lanes.lanes), len(m.requests))
 	}
 }
 
