@@ -117,6 +117,7 @@ func (x *transfer) passIn(stream bytestream.Conn, local *lateConn, length uint64
 	if local.finish() != nil {
 		return errLocal
 	}
+	_ = stream.CloseWrite() // the sender learns that nothing is missing
 	return nil
 }
 
