@@ -33,7 +33,7 @@ var (
 		{"resumption", testResumption},
 		{"text", testText},
 		{"rooms", testRooms},
-		{"sharing, golden", testGolden},
+		{"files", testFiles},
 		{"desktop", testDesktop},
 	}
 	certified = []scenario{
@@ -44,7 +44,7 @@ var (
 
 // group are the children whom Prosody shows to everybody; ejabberd does so with
 // all who are on-line.
-var group = names("Gina", "Hugo", "Kofi", "Lena", "Rosa", "Sven")
+var group = names("Gina", "Hugo", "Kofi", "Lena", "Olga", "Pete", "Quim")
 
 func names(nicks ...string) []string {
 	var all []string
