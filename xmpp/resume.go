@@ -74,4 +74,7 @@ func (s *Session) resumed(result *outcome) {
 		s.link.write(b)
 	}
 	s.cfg.Log.WithField("again", len(s.sm.unacked)).Debug("Session resumed")
+	if s.ev.Resumed != nil {
+		s.ev.Resumed()
+	}
 }

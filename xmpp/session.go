@@ -23,7 +23,7 @@ import (
 	"telepathy-olpc/xmpp/stanza"
 )
 
-// Events tells what happens to a session. All run on the loop; Stanza may be nil.
+// Events tells what happens to a session. All run on the loop.
 type Events struct {
 	// Ready runs once, when the resource is bound and before any stanza.
 	Ready func(self jid.JID)
@@ -33,7 +33,10 @@ type Events struct {
 	// [*stanza.LimitError] or one of the Err values in the chain. It does
 	// not run after Close.
 	Lost func(err error)
-	// Stanza gets the messages and presences that no handler wanted.
+	// Resumed runs when a lost link was replaced, XEP-0198; may be nil.
+	Resumed func()
+	// Stanza gets the messages and presences that no handler wanted; may be
+	// nil.
 	Stanza func(*stanza.Element)
 }
 

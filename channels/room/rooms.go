@@ -157,6 +157,16 @@ func (s *Rooms) UpdatePresence() {
 	}
 }
 
+// Check has all rooms asked whether the user is still in them: one of another
+// server may have forgotten it while the link was lost (XEP-0410 §1).
+func (s *Rooms) Check() {
+	for _, r := range s.rooms {
+		if r.muc != nil {
+			r.muc.Check()
+		}
+	}
+}
+
 // handleInvitation shows an invitation as a channel, at once if it is known what
 // the room is for, else when that has been waited for.
 func (s *Rooms) handleInvitation(i muc.Invitation) {

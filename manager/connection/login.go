@@ -25,8 +25,9 @@ func (c *Connection) login() {
 	cfg := c.cfg.XMPP
 	cfg.Log = c.log
 	c.session = xmpp.NewSession(cfg, c.loop, xmpp.Events{
-		Ready: c.ready,
-		Lost:  func(err error) { c.finish(endingOf(err, c.status)) },
+		Ready:   c.ready,
+		Lost:    func(err error) { c.finish(endingOf(err, c.status)) },
+		Resumed: func() { c.rooms.Check() },
 	})
 	c.listen(c.session)
 	c.capabilities.Load()
