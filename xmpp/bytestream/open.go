@@ -69,9 +69,6 @@ func (m *Manager) Open(p Proposal, opened func(c Conn, accept *stanza.Element, e
 }
 
 func (o *opening) ask() {
-	if !o.p.InRoom && o.m.relays != nil {
-		o.m.relays.Relays(func([]socks5.StreamHost) {}) // to be known when the other side has decided
-	}
 	o.offer = si.Offer{ID: o.sid, Profile: o.p.Profile, MimeType: o.p.MimeType, Methods: o.m.methods, Multiple: true}
 	o.m.session.AskWithin(answerWithin, set(o.p.To, o.offer.Element(o.p.Payload...)), func(reply *stanza.Element, err error) {
 		var methods []string
@@ -89,6 +86,9 @@ func (o *opening) ask() {
 			o.next(ErrNoMethod)
 		}
 	})
+	if !o.p.InRoom && o.m.relays != nil {
+		o.m.relays.Relays(func([]socks5.StreamHost) {}) // to be known when the other side has decided
+	}
 }
 
 // takeBack ends a stream that was cancelled before it was accepted, in the only

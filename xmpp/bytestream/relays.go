@@ -14,7 +14,7 @@ const (
 	// maxRelays bounds the relays that are asked for their address.
 	maxRelays = 4
 	// relaysWithin is how long a stream waits for what relays there are.
-	relaysWithin = 3 * time.Second
+	relaysWithin = 2 * time.Second
 )
 
 // Relays finds relays: those of the server, and those that the account names
@@ -46,7 +46,7 @@ func NewRelays(h RelayHost, search *services.Search, fallback []string) *Relays 
 }
 
 // Relays calls done once with the relays whose address is known, at once if
-// nobody is left to be asked, else in three seconds at most.
+// nobody is left to be asked, else in two seconds at most.
 func (r *Relays) Relays(done func([]socks5.StreamHost)) {
 	r.begin()
 	if r.open == 0 {
