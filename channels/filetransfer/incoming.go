@@ -3,6 +3,7 @@ package filetransfer
 import (
 	"github.com/godbus/dbus/v5"
 
+	"telepathy-olpc/channels/socket"
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/xmpp/bytestream"
@@ -17,20 +18,26 @@ func (x *transfer) acceptFile(call *bus.Call) {
 	if !call.Args((*uint32)(&kind), (*uint32)(&control), &param, &offset) {
 		return
 	}
-	if !x.isIncoming() || x.state != tp.FileTransferStatePending {
-		call.Fail(tp.Errorf(tp.ErrorNotAvailable, "not a file that is waiting"))
+	address, err := x.accept(kind, control, param, offset)
+	if err != nil {
+		call.Fail(err)
 		return
+	}
+	call.Return(address.Variant())
+}
+
+func (x *transfer) accept(kind tp.SocketAddressType, control tp.SocketAccessControl, param dbus.Variant, offset uint64) (socket.Address, error) {
+	if !x.isIncoming() || x.state != tp.FileTransferStatePending {
+		return socket.Address{}, tp.Errorf(tp.ErrorNotAvailable, "not a file that is waiting")
 	}
 	if !x.file.Ranged {
 		offset = 0
 	}
 	if offset > x.size() {
-		call.Fail(tp.Errorf(tp.ErrorInvalidArgument, "the file ends before its byte %d", offset))
-		return
+		return socket.Address{}, tp.Errorf(tp.ErrorInvalidArgument, "the file ends before its byte %d", offset)
 	}
 	if err := x.listen(kind, control, param); err != nil {
-		call.Fail(err)
-		return
+		return socket.Address{}, err
 	}
 	x.offset = offset
 	x.length = unknown
@@ -38,8 +45,8 @@ func (x *transfer) acceptFile(call *bus.Call) {
 		x.length = x.file.Size - offset
 	}
 	x.setState(tp.FileTransferStateAccepted, tp.FileTransferStateChangeReasonRequested)
-	call.Return(x.listener.Address().Variant())
 	x.forget = x.offer.Accept(payload(filetransfer.Range{Offset: offset}.Element()), x.opened)
+	return x.listener.Address(), nil
 }
 
 // opened goes on when there is a stream, or there is none.

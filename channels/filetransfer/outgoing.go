@@ -6,6 +6,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"telepathy-olpc/channels/socket"
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/xmpp/bytestream"
@@ -73,18 +74,25 @@ func (x *transfer) provideFile(call *bus.Call) {
 	if !call.Args((*uint32)(&kind), (*uint32)(&control), &param) {
 		return
 	}
-	if x.isIncoming() || x.over || x.listener != nil {
-		call.Fail(tp.Errorf(tp.ErrorNotAvailable, "not a file that is waited for"))
-		return
-	}
-	if err := x.listen(kind, control, param); err != nil {
+	address, err := x.provide(kind, control, param)
+	if err != nil {
 		call.Fail(err)
 		return
 	}
-	call.Return(x.listener.Address().Variant())
+	call.Return(address.Variant())
 	if x.state == tp.FileTransferStateAccepted {
 		x.provided()
 	}
+}
+
+func (x *transfer) provide(kind tp.SocketAddressType, control tp.SocketAccessControl, param dbus.Variant) (socket.Address, error) {
+	if x.isIncoming() || x.over || x.listener != nil {
+		return socket.Address{}, tp.Errorf(tp.ErrorNotAvailable, "not a file that is waited for")
+	}
+	if err := x.listen(kind, control, param); err != nil {
+		return socket.Address{}, err
+	}
+	return x.listener.Address(), nil
 }
 
 // provided goes on when there are both a stream and a socket.
