@@ -3,6 +3,7 @@ package cmtest
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -244,6 +245,13 @@ func (cm *CM) Forbid(m Matcher) *Ban {
 // Note puts a remark into the transcript.
 func (cm *CM) Note(format string, a ...any) {
 	cm.queue.add(&Event{Kind: KindNote, Source: "test", Text: fmt.Sprintf(format, a...)})
+}
+
+// Events are all that happened so far.
+func (cm *CM) Events() []*Event {
+	cm.queue.mu.Lock()
+	defer cm.queue.mu.Unlock()
+	return slices.Clone(cm.queue.events)
 }
 
 // ExpectExit waits for the process to end.

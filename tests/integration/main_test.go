@@ -34,6 +34,7 @@ var (
 		{"text", testText},
 		{"rooms", testRooms},
 		{"files", testFiles},
+		{"sharing, golden", testGolden},
 		{"desktop", testDesktop},
 	}
 	certified = []scenario{
@@ -44,7 +45,7 @@ var (
 
 // group are the children whom Prosody shows to everybody; ejabberd does so with
 // all who are on-line.
-var group = names("Gina", "Hugo", "Kofi", "Lena", "Olga", "Pete", "Quim")
+var group = names("Gina", "Hugo", "Kofi", "Lena", "Olga", "Pete", "Quim", "Rosa", "Sven")
 
 func names(nicks ...string) []string {
 	var all []string
