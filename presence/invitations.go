@@ -171,7 +171,14 @@ func (a *Activities) Invite(room, to jid.JID) {
 }
 
 // Arrived notes that somebody has come into a room.
-func (a *Activities) Arrived(room, who jid.JID) {
+func (a *Activities) Arrived(room, who jid.JID) { a.settleInvitation(room, who) }
+
+// Declined notes that somebody does not want to come.
+func (a *Activities) Declined(room, who jid.JID) { a.settleInvitation(room, who) }
+
+// settleInvitation forgets that somebody was invited: there is nothing more to
+// tell of the activity, and no invitation to take back.
+func (a *Activities) settleInvitation(room, who jid.JID) {
 	if o := a.own.find(room); o != nil {
 		o.invitees = slices.DeleteFunc(o.invitees, func(to jid.JID) bool { return to == who.Bare() })
 	}

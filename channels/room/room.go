@@ -76,7 +76,7 @@ func (r *Room) join() {
 			Joined: r.joined, Rejoined: func() {}, Ended: r.ended,
 			Entered: r.entered, Left: r.left, Renamed: r.renamed, Changed: r.changed, SelfChanged: r.selfChanged,
 			Subject: r.subjectChanged, Message: r.received, Failed: r.failed,
-			Declined: func(muc.Decline) {}, Reconfigured: r.reconfigured,
+			Declined: func(d muc.Decline) { r.rooms.activities.Declined(r.jid, d.From) }, Reconfigured: r.reconfigured,
 		},
 	})
 	entry := muc.Entry{Nick: r.host.Nick(), Presence: r.presence, Settings: muc.ForActivity()}

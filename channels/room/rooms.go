@@ -51,6 +51,7 @@ type Activities interface {
 	Joined(room jid.JID)
 	Left(room jid.JID)
 	Arrived(room, who jid.JID)
+	Declined(room, who jid.JID)
 	Invite(room, to jid.JID)
 	IsKnown(room jid.JID) bool
 }

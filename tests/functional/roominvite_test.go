@@ -334,3 +334,24 @@ func TestInvite_plainRoom(t *testing.T) {
 	h.Call(h.path, group, "AddMembers", []uint32{h.occupant("eve")}, "")
 	h.Sync()
 }
+
+// Who declines hears no more of it, not even that the invitation is over.
+func TestInvite_declined(t *testing.T) {
+	t.Parallel()
+	h := joinHall(t)
+	h.share(chatPrivate)
+	h.Call(h.path, group, "AddMembers", []uint32{h.contact("bob")}, "Join me")
+	h.wantPseudoInvitation(chatPrivate)
+	h.Expect(cmtest.Message().To(chatRoom).Having(nsMUCUser, "x"))
+	h.Forbid(textReceived)
+	h.Server.Send("<message from='" + chatRoom + "' to='" + cmtest.Self + "'><x xmlns='" + nsMUCUser + "'><decline from='" + bobID +
+		"/sugar'><reason>No time</reason></decline></x></message>")
+	h.Forbid(cmtest.Message().To(bobID))
+	titled := maps.Clone(chatPrivate)
+	titled["name"] = "Homework"
+	h.Call(h.Path, activityProperties, "SetProperties", h.handle, dict(titled))
+	h.wantRoomTold(titled)
+	h.CallAsync(h.path, tp.InterfaceChannel, "Close")
+	h.Expect(leaving)
+	h.Sync()
+}
