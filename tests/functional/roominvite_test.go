@@ -346,6 +346,7 @@ func TestInvite_declined(t *testing.T) {
 	h.Forbid(textReceived)
 	h.Server.Send("<message from='" + chatRoom + "' to='" + cmtest.Self + "'><x xmlns='" + nsMUCUser + "'><decline from='" + bobID +
 		"/sugar'><reason>No time</reason></decline></x></message>")
+	h.Sync()
 	h.Forbid(cmtest.Message().To(bobID))
 	titled := maps.Clone(chatPrivate)
 	titled["name"] = "Homework"
