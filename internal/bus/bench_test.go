@@ -116,7 +116,7 @@ func offline() *Conn {
 		objects: map[dbus.ObjectPath]*Object{},
 	}
 	c.out.filled.L = &c.out.mu
-	c.out.waiting = map[uint32]func([]any, error){}
+	c.out.waiting = map[uint32]question{}
 	return c
 }
 

@@ -179,6 +179,37 @@ func TestEncode_refused(t *testing.T) {
 	}
 }
 
+func TestNames_valid(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/": true, "/a": true, "/a/B_9": true,
+		"": false, "a": false, "//": false, "/a/": false, "/a//b": false, "/a-b": false, "/ä": false, "/a\x00": false,
+	} {
+		if got := isPath(path); got != want || got != dbus.ObjectPath(path).IsValid() {
+			t.Errorf("isPath(%q) = %v", path, got)
+		}
+	}
+	for name, want := range map[string]bool{
+		"a.b": true, "org.x_9.Error": true,
+		"": false, "a": false, ".a": false, "a.": false, "a..b": false, "a.9": false, "a.b-c": false, "a.\x00": false,
+		"a." + strings.Repeat("b", 253): true, "a." + strings.Repeat("b", 254): false,
+	} {
+		if got := isErrorName(name); got != want {
+			t.Errorf("isErrorName(%q) = %v", name, got)
+		}
+	}
+	for s, want := range map[string]bool{
+		"": true, "s": true, "a{sv}as(u(ss))": true, "aaay": true, "a{s(uv)}": true,
+		"a": false, "(": false, ")": false, "()": false, "(s": false, "s)": false, "a{": false, "a{s": false, "a{s}": false,
+		"a{sv": false, "a{svv}": false, "a{vs}": false, "a{(s)s}": false, "{sv}": false, "z": false, "s\x00": false, "s\xff": false,
+		strings.Repeat("a", 32) + "y": true, strings.Repeat("a", 33) + "y": false,
+		strings.Repeat("y", 255): true, strings.Repeat("y", 256): false,
+	} {
+		if got := isSignature(s); got != want {
+			t.Errorf("isSignature(%q) = %v", s, got)
+		}
+	}
+}
+
 // A message that is cut off anywhere is an error, and nothing worse.
 func TestReadMessage_cutOff(t *testing.T) {
 	for _, test := range bodies {

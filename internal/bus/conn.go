@@ -43,6 +43,7 @@ type Conn struct {
 	loops   map[dbus.ObjectPath]*loop.Loop
 	objects map[dbus.ObjectPath]*Object
 	paths   []dbus.ObjectPath // of objects, sorted
+	signals func(Signal)      // nil: nobody watches
 }
 
 // outbox is the queue of encoded messages.
@@ -51,9 +52,15 @@ type outbox struct {
 	filled  sync.Cond // buf or closed changed
 	buf     []byte
 	serial  uint32 // of the last message
-	waiting map[uint32]func(body []any, err error)
+	waiting map[uint32]question
 	closed  bool // nothing is taken any more
 	lost    bool // nothing is written any more
+}
+
+// question is a call of ours without an answer.
+type question struct {
+	reply  func(body []any, err error)
+	driver bool // the bus itself was asked, and nobody else may answer
 }
 
 // Dial connects to the bus at address, or to the session bus if that is empty.
@@ -78,7 +85,7 @@ func Dial(address string, log *logrus.Entry) (*Conn, error) {
 		objects: map[dbus.ObjectPath]*Object{},
 	}
 	c.out.filled.L = &c.out.mu
-	c.out.waiting = map[uint32]func([]any, error){}
+	c.out.waiting = map[uint32]question{}
 	if err := c.start(); err != nil {
 		return nil, fmt.Errorf("connect to bus: %w", err)
 	}
@@ -152,8 +159,8 @@ func (c *Conn) read(r *bufio.Reader) {
 	}
 }
 
-// receive handles a message on the reader's goroutine. Signals are not ours:
-// the bus sends us those about our own names, unasked.
+// receive handles a message on the reader's goroutine. The service watches no
+// signals: the bus sends it those about its own names, unasked.
 func (c *Conn) receive(m *message, body []byte) {
 	switch m.kind {
 	case dbus.TypeMethodCall:
@@ -164,13 +171,7 @@ func (c *Conn) receive(m *message, body []byte) {
 		}
 		c.route(newCall(c, m, args))
 	case dbus.TypeMethodReply, dbus.TypeError:
-		if m.sender != driverName {
-			return // nobody else was asked
-		}
-		c.out.mu.Lock()
-		reply := c.out.waiting[m.replySerial]
-		delete(c.out.waiting, m.replySerial)
-		c.out.mu.Unlock()
+		reply := c.out.answered(m)
 		if reply == nil {
 			return
 		}
@@ -179,7 +180,21 @@ func (c *Conn) receive(m *message, body []byte) {
 			err = &tp.Error{Name: tp.ErrorName(m.errorName), Message: firstString(args)}
 		}
 		reply(args, err)
+	case dbus.TypeSignal:
+		c.handleSignal(m, body)
 	}
+}
+
+// answered takes out who waits for an answer; nil if it is not for anybody.
+func (o *outbox) answered(m *message) func(body []any, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	q := o.waiting[m.replySerial]
+	if q.driver && m.sender != driverName {
+		return nil
+	}
+	delete(o.waiting, m.replySerial)
+	return q.reply
 }
 
 // firstString is an error's message, D-Bus specification, "Errors".
@@ -215,8 +230,8 @@ func (c *Conn) lose(err error) {
 		c.log.WithError(err).Info("Bus connection lost")
 	}
 	_ = c.socket.Close() // nothing is left to be told
-	for _, reply := range waiting {
-		reply(nil, errClosed)
+	for _, q := range waiting {
+		q.reply(nil, errClosed)
 	}
 	close(c.done)
 }
@@ -284,7 +299,7 @@ func (o *outbox) put(m *outgoing, reply func(body []any, err error)) error {
 	}
 	o.buf = buf
 	if reply != nil {
-		o.waiting[o.serial] = reply
+		o.waiting[o.serial] = question{reply, m.dest == driverName}
 	}
 	o.filled.Signal()
 	return nil

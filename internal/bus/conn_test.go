@@ -112,7 +112,7 @@ func TestConn_lostWhileAsking(t *testing.T) {
 	f := setUp(t)
 	claimed := make(chan error, 1)
 	f.conn.out.mu.Lock()
-	f.conn.out.waiting[1<<31] = func(_ []any, err error) { claimed <- err }
+	f.conn.out.waiting[1<<31] = question{reply: func(_ []any, err error) { claimed <- err }}
 	f.conn.out.mu.Unlock()
 	f.stop()
 	if err := <-claimed; !errors.Is(err, errClosed) {
@@ -220,11 +220,11 @@ func TestClaimName_order(t *testing.T) {
 func TestConn_strayMessages(t *testing.T) {
 	f := setUp(t)
 	f.conn.out.mu.Lock()
-	f.conn.out.waiting[4711] = func(_ []any, err error) {
+	f.conn.out.waiting[4711] = question{driver: true, reply: func(_ []any, err error) {
 		if !errors.Is(err, errClosed) {
 			t.Errorf("a stranger's reply was taken: %v", err)
 		}
-	}
+	}}
 	f.conn.out.mu.Unlock()
 	for _, kind := range []dbus.Type{dbus.TypeMethodReply, dbus.TypeError} {
 		f.client.Send(&dbus.Message{Type: kind, Headers: map[dbus.HeaderField]dbus.Variant{

@@ -6,8 +6,6 @@ import (
 	"reflect"
 
 	"github.com/godbus/dbus/v5"
-
-	"telepathy-olpc/internal/dbuswire"
 )
 
 // maxDepthIn is how deep values of a call may be nested. The bus lets 64 pass;
@@ -19,13 +17,13 @@ var errBody = errors.New("malformed or too deeply nested arguments")
 // decodeBody takes the arguments out of a body. Their Go types are those that
 // godbus' own decoder gives.
 func decodeBody(m *message, body []byte) ([]any, error) {
-	if !dbuswire.IsSignature(m.signature) {
+	if !isSignature(m.signature) {
 		return nil, errBody
 	}
 	d := decoder{order: m.order, rest: body}
 	var args []any
 	for s := m.signature; s != ""; {
-		n := dbuswire.FirstType(s)
+		n := firstType(s, 0)
 		args = append(args, d.value(s[:n], 0))
 		s = s[n:]
 	}
@@ -166,7 +164,7 @@ func (d *decoder) rare(kind byte) any {
 
 func (d *decoder) variant(depth int) dbus.Variant {
 	text := d.signature()
-	if !dbuswire.IsOneType(text) {
+	if firstType(text, 0) != len(text) || text == "" {
 		d.bad, d.rest = true, nil
 		return dbus.Variant{}
 	}
@@ -181,7 +179,7 @@ func (d *decoder) structure(s string, depth int) []any {
 	d.align(8)
 	var fields []any
 	for s != "" {
-		n := dbuswire.FirstType(s)
+		n := firstType(s, 0)
 		fields = append(fields, d.value(s[:n], depth+1))
 		s = s[n:]
 	}
@@ -191,7 +189,7 @@ func (d *decoder) structure(s string, depth int) []any {
 // elements begins an array and says at which position it ends.
 func (d *decoder) elements(kind byte) (end int) {
 	n := d.uint32()
-	d.align(dbuswire.Alignment(kind))
+	d.align(alignment(kind))
 	if uint64(n) > uint64(len(d.rest)) {
 		d.bad, d.rest = true, nil
 		return d.pos

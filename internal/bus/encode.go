@@ -10,8 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/godbus/dbus/v5"
-
-	"telepathy-olpc/internal/dbuswire"
 )
 
 // Limits on what we send. Libdbus ends the connection of whoever exceeds its own.
@@ -109,7 +107,7 @@ func (e *encoder) string(s string) {
 }
 
 func (e *encoder) path(p dbus.ObjectPath) {
-	if !dbuswire.IsPath(string(p)) {
+	if !isPath(string(p)) {
 		e.fail(fmt.Errorf("%q is not an object path", string(p)))
 	}
 	e.text(string(p))
@@ -137,7 +135,7 @@ func (e *encoder) fields(m *outgoing) {
 	}
 	e.textField(dbus.FieldInterface, m.iface)
 	e.textField(dbus.FieldMember, m.member)
-	if m.errorName != "" && !dbuswire.IsInterface(m.errorName) {
+	if m.errorName != "" && !isErrorName(m.errorName) {
 		e.fail(fmt.Errorf("%q is not an error name", m.errorName))
 	}
 	e.textField(dbus.FieldErrorName, m.errorName)
@@ -167,7 +165,7 @@ func (e *encoder) textField(code dbus.HeaderField, s string) {
 // args appends a body of exactly the signature's types.
 func (e *encoder) args(signature string, body []any) error {
 	for k, v := range body {
-		n := dbuswire.FirstType(signature)
+		n := firstType(signature, 0)
 		if n == 0 {
 			return fmt.Errorf("%d arguments too many", len(body)-k)
 		}
@@ -241,7 +239,7 @@ func (e *encoder) mismatch(s string, v reflect.Value) {
 // goes by the value, and so breaks messages with a struct that came in a call.
 func (e *encoder) variant(v dbus.Variant, depth int) {
 	s := v.Signature().String()
-	if !dbuswire.IsOneType(s) {
+	if s == "" || len(s) > maxSignature || firstType(s, 0) != len(s) {
 		e.fail(fmt.Errorf("variant of type %q", s))
 		return
 	}
@@ -267,13 +265,13 @@ func (e *encoder) variantMap(m map[string]dbus.Variant, depth int) {
 func (e *encoder) beginArray(kind byte) (at int) {
 	e.uint32(0)
 	at = len(e.b)
-	e.align(dbuswire.Alignment(kind))
+	e.align(alignment(kind))
 	return at
 }
 
 // endArray writes the length, which counts from the first element.
 func (e *encoder) endArray(kind byte, at int) {
-	first := e.base + (at-e.base+dbuswire.Alignment(kind)-1)&^(dbuswire.Alignment(kind)-1)
+	first := e.base + (at-e.base+alignment(kind)-1)&^(alignment(kind)-1)
 	binary.LittleEndian.PutUint32(e.b[at-4:], uint32(len(e.b)-first))
 }
 
@@ -341,7 +339,7 @@ func (e *encoder) structure(s string, v reflect.Value, n int, field func(int) re
 		if !f.CanInterface() {
 			continue
 		}
-		one := dbuswire.FirstType(s)
+		one := firstType(s, 0)
 		if one == 0 {
 			e.mismatch("("+whole+")", v)
 			return
@@ -397,6 +395,44 @@ func (e *encoder) basic(s string, v reflect.Value) {
 	default:
 		e.mismatch(s, v) // descriptors among them: there is no way to send one
 	}
+}
+
+// isPath checks an object path: D-Bus specification, "Valid Object Paths".
+func isPath(s string) bool {
+	if s == "/" {
+		return true
+	}
+	if s == "" || s[0] != '/' || s[len(s)-1] == '/' {
+		return false
+	}
+	for k := 1; k < len(s); k++ {
+		if s[k] == '/' && s[k-1] == '/' || s[k] != '/' && !isNameByte(s[k]) {
+			return false
+		}
+	}
+	return true
+}
+
+// isErrorName checks the name of an error: D-Bus specification, "Interface names".
+func isErrorName(s string) bool {
+	if len(s) > 255 || !strings.Contains(s, ".") {
+		return false
+	}
+	for part := range strings.SplitSeq(s, ".") {
+		if part == "" || '0' <= part[0] && part[0] <= '9' {
+			return false
+		}
+		for k := range len(part) {
+			if !isNameByte(part[k]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
 }
 
 // fits says why a value cannot be sent as a complete type; nil if it can.

@@ -5,21 +5,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/sirupsen/logrus"
 
+	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/manager"
 )
 
-// Names of the bus, and of mission-control's side of Telepathy, which is not
-// ours to serve and so not among the facts.
+// Names of mission-control's side of Telepathy, which is not ours to serve and
+// so not among the facts.
 const (
-	busName          = "org.freedesktop.DBus"
 	accountManager   = "org.freedesktop.Telepathy.AccountManager"
 	accountInterface = "org.freedesktop.Telepathy.Account"
 )
@@ -28,7 +30,7 @@ const accountManagerPath = dbus.ObjectPath("/org/freedesktop/Telepathy/AccountMa
 
 // sessionBus connects to the bus of the desktop. Without one the laptop cannot
 // be examined, which is no problem where there is no laptop.
-func (e *exam) sessionBus(ctx context.Context) verdict {
+func (e *exam) sessionBus(context.Context) verdict {
 	address := e.opts.Bus
 	if address == "" {
 		address = os.Getenv("DBUS_SESSION_BUS_ADDRESS")
@@ -39,7 +41,9 @@ func (e *exam) sessionBus(ctx context.Context) verdict {
 		}
 		return bad(NoBus, "DBUS_SESSION_BUS_ADDRESS is not set")
 	}
-	conn, err := dbus.Connect(address, dbus.WithContext(context.WithoutCancel(ctx)))
+	silent := logrus.New()
+	silent.SetOutput(io.Discard)
+	conn, err := bus.Dial(address, logrus.NewEntry(silent))
 	if err != nil {
 		return failed(NoBus, err)
 	}
@@ -53,17 +57,15 @@ func firstPart(address string) string {
 	return part
 }
 
-// call calls a method and starts nobody by that.
-func (e *exam) call(ctx context.Context, to string, path dbus.ObjectPath, method string, args ...any) *dbus.Call {
-	ctx, cancel := e.patient(ctx)
-	defer cancel()
-	return e.bus.Object(to, path).CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...)
-}
-
 // askBus asks the bus itself for a list of names.
 func (e *exam) askBus(ctx context.Context, method string) ([]string, error) {
+	ctx, cancel := e.patient(ctx)
+	defer cancel()
 	var names []string
-	err := e.call(ctx, busName, "/org/freedesktop/DBus", busName+"."+method).Store(&names)
+	reply, err := e.bus.AskBus(ctx, method, "")
+	if err == nil {
+		err = dbus.Store(reply, &names)
+	}
 	return names, err
 }
 
@@ -209,14 +211,11 @@ func (e *exam) sugarAccount(ctx context.Context) verdict {
 	if !e.manages {
 		return skip("mission-control is not running")
 	}
-	var list []dbus.ObjectPath
-	value, err := e.property(ctx, accountManagerPath, accountManager, "ValidAccounts")
-	if err == nil {
-		err = dbus.Store([]any{value}, &list)
-	}
+	all, err := e.properties(ctx, accountManagerPath, accountManager)
 	if err != nil {
 		return failed(NoMission, err)
 	}
+	list, _ := all["ValidAccounts"].Value().([]dbus.ObjectPath)
 	prefix := accountPrefix(manager.Gabble().Name)
 	i := slices.IndexFunc(list, func(p dbus.ObjectPath) bool { return strings.HasPrefix(string(p), prefix) })
 	if i < 0 {
@@ -255,17 +254,23 @@ func (a account) verdict() verdict {
 	}
 }
 
-func (e *exam) property(ctx context.Context, path dbus.ObjectPath, iface, name string) (any, error) {
-	var value dbus.Variant
-	err := e.call(ctx, accountManager, path, tp.InterfaceDBusProperties.Name+".Get", iface, name).Store(&value)
-	return value.Value(), err
+// properties reads from mission-control, without starting it.
+func (e *exam) properties(ctx context.Context, path dbus.ObjectPath, iface string) (map[string]dbus.Variant, error) {
+	ctx, cancel := e.patient(ctx)
+	defer cancel()
+	var all map[string]dbus.Variant
+	reply, err := e.bus.Ask(ctx, accountManager, path, tp.InterfaceDBusProperties.Name, "GetAll", "s", iface)
+	if err == nil {
+		err = dbus.Store(reply, &all)
+	}
+	return all, err
 }
 
 var errNoParameters = errors.New("account without parameters")
 
 func (e *exam) readAccount(ctx context.Context, path dbus.ObjectPath) (account, error) {
-	var all map[string]dbus.Variant
-	if err := e.call(ctx, accountManager, path, tp.InterfaceDBusProperties.Name+".GetAll", accountInterface).Store(&all); err != nil {
+	all, err := e.properties(ctx, path, accountInterface)
+	if err != nil {
 		return account{}, err
 	}
 	parameters, ok := all["Parameters"].Value().(map[string]dbus.Variant)

@@ -9,8 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/godbus/dbus/v5"
-
+	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/xmpp"
 	"telepathy-olpc/xmpp/jid"
 )
@@ -21,8 +20,8 @@ type exam struct {
 	domain string // of the school; "" as long as it is not known
 	host   string // to connect to
 
-	bus     *dbus.Conn // nil without a session bus
-	manages bool       // mission-control is there
+	bus     *bus.Conn // nil without a session bus
+	manages bool      // mission-control is there
 
 	addresses []string             // of the host
 	direct    bool                 // somebody listens on the port for TLS
