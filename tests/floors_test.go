@@ -74,7 +74,8 @@ var house = []room{
 	{path: "manager/connection", floor: 5, outside: []string{godbus, logrus}},
 	{path: "manager", floor: 5, beside: []string{"manager/connection"}, outside: []string{godbus, logrus}},
 
-	{path: "internal/doctor", floor: 5, beside: []string{"manager"}, outside: []string{godbus}},
+	{path: "internal/doctor", floor: 5, beside: []string{"manager"}, outside: []string{godbus, logrus}},
+	{path: "internal/watch", floor: 5, beside: []string{"manager"}, outside: []string{godbus, logrus}},
 
 	{path: "cmd/...", floor: 6, outside: []string{logrus}},
 	{path: "internal/datafiles", floor: 6},
