@@ -323,7 +323,7 @@ func (l *laptop) describe(ctx context.Context) string {
 func (l *laptop) stop() error {
 	var errs []error
 	for _, c := range slices.Backward(l.children) {
-		errs = append(errs, c.Kill())
+		errs = append(errs, c.Stop())
 	}
 	if l.listener != nil {
 		errs = append(errs, l.listener.Close())

@@ -2,8 +2,8 @@
 // server and session bus, use the built connection manager against a real school server.
 //
 // The desktops are Debian's. What is added is a file that Python loads into the shell and the activities (folder agent), so
-// that the test sees what the child would see and does what the child would do; see [Process]. Everything runs in network and
-// PID namespaces of its own ([Enclose]): Sugar knows no port but 5223, and nothing is left running.
+// that the test sees what the child would see and does what the child would do; see [Process]. Everything runs in namespaces
+// of its own ([Enclose]): Sugar knows no port but 5223, and nothing is left running.
 //
 // The steps are the table [steps]; the command below cmd is `make test-sugar`.
 package sugar
