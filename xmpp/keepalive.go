@@ -13,6 +13,12 @@ const NSPing = "urn:xmpp:ping"
 // errSilent is the end of a link on which nothing comes any more.
 var errSilent = fmt.Errorf("%w: no sign of life from the server", ErrLost)
 
+// epoch is what times of a link are counted from. Counted so they go on evenly,
+// while the clock on the wall is set: an XO without a battery starts in 1970.
+var epoch = time.Now()
+
+func sinceEpoch() time.Duration { return time.Since(epoch) }
+
 // watch looks for signs of life on the link and comes back when the next is
 // due.
 func (s *Session) watch() {
@@ -26,15 +32,15 @@ func (s *Session) watch() {
 // a silence it asks for one, and ends a link on which none comes. It gives the
 // time until the next look; 0 if the link has ended.
 func (l *link) watch(keepalive, deadAfter time.Duration, ask func()) time.Duration {
-	now := time.Now()
-	heard := time.Unix(0, l.lastRead.Load())
-	if !l.asked.IsZero() && (heard.After(l.asked) || !l.room.idle()) {
-		l.asked = time.Time{} // also if what came still waits for the loop
+	now := sinceEpoch()
+	heard := time.Duration(l.lastRead.Load())
+	if l.asked != 0 && (heard > l.asked || !l.room.idle()) {
+		l.asked = 0 // also if what came still waits for the loop
 	}
-	next := keepalive - now.Sub(heard)
+	next := keepalive - (now - heard)
 	switch {
-	case !l.asked.IsZero():
-		next = deadAfter - now.Sub(l.asked)
+	case l.asked != 0:
+		next = deadAfter - (now - l.asked)
 		if next <= 0 {
 			l.cut(errSilent)
 			return 0
@@ -43,7 +49,7 @@ func (l *link) watch(keepalive, deadAfter time.Duration, ask func()) time.Durati
 		ask()
 		l.asked = now
 		next = deadAfter
-	case now.Sub(time.Unix(0, l.out.lastWrite.Load())) >= keepalive:
+	case now-time.Duration(l.out.lastWrite.Load()) >= keepalive:
 		// Servers and NAT routers forget who only listens (RFC 6120 §4.6.1).
 		l.write([]byte(" "))
 	}

@@ -17,8 +17,8 @@ type link struct {
 	out  outbox
 	room credit
 
-	asked time.Time // when a sign of life was asked for; zero if none is awaited
-	cause error     // why the loop ended it
+	asked time.Duration // [sinceEpoch] when a sign of life was asked for; 0 if none is awaited
+	cause error         // why the loop ended it
 }
 
 // maxPosted bounds what the reader may be ahead of the loop, in

@@ -186,7 +186,7 @@ type wire struct {
 	net.Conn          // TCP, or TLS on it
 	base     net.Conn // TCP
 	in       *stanza.Reader
-	lastRead atomic.Int64 // UnixNano
+	lastRead atomic.Int64 // [sinceEpoch]
 	secure   bool
 	trace    tracer
 	limits   stanza.Limits
@@ -220,7 +220,7 @@ type source struct{ w *wire }
 func (s source) Read(p []byte) (int, error) {
 	n, err := s.w.Conn.Read(p)
 	if n > 0 {
-		s.w.lastRead.Store(time.Now().UnixNano())
+		s.w.lastRead.Store(int64(sinceEpoch()))
 	}
 	return n, err
 }

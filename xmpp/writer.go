@@ -26,7 +26,7 @@ var errOverflow = fmt.Errorf("%w: more to send than the network takes", ErrLost)
 type outbox struct {
 	stall     time.Duration // longest that the network may take nothing
 	limit     int           // of what waits
-	lastWrite atomic.Int64  // UnixNano
+	lastWrite atomic.Int64  // [sinceEpoch]
 	done      chan struct{} // closed when run has returned
 	err       error         // of the network, if it ended run; read after done
 
@@ -41,7 +41,7 @@ type outbox struct {
 
 func (o *outbox) init(stall time.Duration) {
 	o.filled.L, o.stall, o.limit, o.done = &o.mu, stall, maxOutput, make(chan struct{})
-	o.lastWrite.Store(time.Now().UnixNano())
+	o.lastWrite.Store(int64(sinceEpoch()))
 }
 
 // add queues bytes, which are copied. It is false when there is too much.
@@ -131,7 +131,7 @@ func (o *outbox) write(conn net.Conn, b []byte) error {
 		if _, err := conn.Write(b[:n]); err != nil {
 			return err
 		}
-		o.lastWrite.Store(time.Now().UnixNano())
+		o.lastWrite.Store(int64(sinceEpoch()))
 		b = b[n:]
 	}
 	return nil
