@@ -6,13 +6,17 @@ FUZZTIME ?= 30s
 ARGS     ?=
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# The version is that of the first entry in debian/changelog, and nowhere else.
+VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 
 # No cgo: the binary needs nothing of the system but D-Bus, and cross builds need no toolchain.
-BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w"
+BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 PROGRAM   = ./cmd/telepathy-olpc
 DATAFILES = $(GO) run ./internal/datafiles
 
-.PHONY: build generate run test test-sugar lint check-generated bench fuzz install xo clean check-go deps-run deps-test deps-sugar
+.PHONY: build generate run test test-sugar lint check-generated bench fuzz install xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar
 
 build: check-go
 	$(BUILD) -o bin/telepathy-olpc $(PROGRAM)
@@ -63,6 +67,7 @@ fuzz: check-go
 install: | bin/telepathy-olpc
 	install -D -m 755 bin/telepathy-olpc $(DESTDIR)$(PREFIX)/bin/telepathy-olpc
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/telepathy/managers data/*.manager
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 data/man/telepathy-olpc.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dbus-1/services data/dbus-services/*.service
 	sed -i 's|^Exec=.*|Exec=$(PREFIX)/bin/telepathy-olpc|' \
 		$(addprefix $(DESTDIR)$(PREFIX)/share/dbus-1/services/,$(notdir $(wildcard data/dbus-services/*.service)))
@@ -70,11 +75,30 @@ install: | bin/telepathy-olpc
 bin/telepathy-olpc:
 	$(MAKE) build
 
-# The laptops: XO-1 and XO-1.5 (i386; the XO-1's processor has no SSE2), XO-1.75 and XO-4 (ARMv7), and 64-bit ARM.
-xo: check-go
-	GOARCH=386 GO386=softfloat $(BUILD) -o bin/xo/telepathy-olpc-386 $(PROGRAM)
-	GOARCH=arm GOARM=7 $(BUILD) -o bin/xo/telepathy-olpc-armv7 $(PROGRAM)
-	GOARCH=arm64 $(BUILD) -o bin/xo/telepathy-olpc-arm64 $(PROGRAM)
+# The laptops: XO-1 and XO-1.5 (i386; the XO-1's processor has no SSE2), XO-1.75 and XO-4 (ARMv7), and 64-bit ARM. Each tarball has
+# an install script, and is the same however often it is made.
+XO = 386 armv7 arm64
+XOENV_386   = GOARCH=386 GO386=softfloat
+XOENV_armv7 = GOARCH=arm GOARM=7
+XOENV_arm64 = GOARCH=arm64
+xo: $(addprefix xo-,$(XO))
+$(addprefix xo-,$(XO)): xo-%: check-go
+	$(XOENV_$*) $(BUILD) -o bin/xo/telepathy-olpc-$* $(PROGRAM)
+	scripts/make-tarball $(VERSION) $* bin/xo/telepathy-olpc-$* bin/xo
+
+# Debian packages in bin/deb, from a copy of the tree: dpkg-buildpackage writes beside it.
+deb: check-go
+	@scripts/make-deb $(GO)
+
+# Lintian, two builds compared, and the packages in a clean Debian 12. Root, and a network for Debian's mirror.
+test-packages: deb
+	tests/packages/lintian
+	tests/packages/reproducible $(GO)
+	tests/packages/install
+
+# Known holes in what we build from; needs the network for the list of them.
+govulncheck: check-go
+	$(GO) run $(GOVULNCHECK) ./...
 
 clean:
 	rm -rf bin

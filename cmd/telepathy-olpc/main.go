@@ -29,6 +29,9 @@ const (
 // the peak is 28 MB instead of 36, and an XO-1 has 256 MB for everything.
 const gcPercent = 40
 
+// version is that of debian/changelog, which the Makefile gives to the linker.
+var version = "unknown"
+
 // commands are what else the program can do; without one it is the service.
 var commands = map[string]func(args []string) int{
 	"doctor": runDoctor,
@@ -44,11 +47,16 @@ func main() {
 	flags := flag.NewFlagSet("telepathy-olpc", flag.ContinueOnError)
 	persist := flags.Bool("persist", false, "keep running without connections")
 	debug := flags.Bool("debug", false, "log decisions to standard error (as TELEPATHY_OLPC_DEBUG=debug)")
+	show := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return
 		}
 		os.Exit(exitUsage)
+	}
+	if *show {
+		fmt.Println("telepathy-olpc", version)
+		return
 	}
 	os.Exit(run(*persist, *debug))
 }
