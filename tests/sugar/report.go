@@ -3,8 +3,6 @@ package sugar
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -41,20 +39,19 @@ func (r *report) note(format string, args ...any) {
 	fmt.Fprintln(r.out, "      "+strings.ReplaceAll(text, "\n", "\n      "))
 }
 
+// guide says where to look when a check has failed.
+const guide = `look there, for each child, at
+  failed-*.png    the screen at the end of the step that failed
+  session.log     the bus and what it starts: mission-control, and the connection manager with all its stanzas
+  shell.log       the shell; Sugar's own logs, one for each activity, are in the folder sugar
+and at server.log, the school server's`
+
 // end sums up.
 func (r *report) end() error {
 	fmt.Fprintf(r.out, "%d passed, %d failed in %.0f s; screenshots and logs: %s\n", r.passed, r.failed, time.Since(r.began).Seconds(), r.folder)
 	if r.failed == 0 {
 		return nil
 	}
-	names, err := filepath.Glob(filepath.Join(r.folder, "*", "*"))
-	if err != nil {
-		return err
-	}
-	for _, name := range append(names, filepath.Join(r.folder, "server.log")) {
-		if info, err := os.Stat(name); err == nil && !info.IsDir() {
-			fmt.Fprintln(r.out, "      ", name)
-		}
-	}
+	r.note(guide)
 	return errFailed
 }

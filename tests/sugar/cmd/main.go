@@ -62,7 +62,8 @@ func run(server, steps, binary, out string, limit time.Duration) error {
 	if out, err = filepath.Abs(out); err != nil {
 		return err
 	}
-	if err := errors.Join(sugar.CheckSteps(wanted), sugar.Installed()); err != nil {
+	_, err = os.Stat(binary)
+	if err := errors.Join(err, sugar.CheckSteps(wanted), sugar.Installed()); err != nil {
 		return err
 	}
 	var errs []error
