@@ -38,6 +38,7 @@ func BenchmarkSchool(b *testing.B) {
 		{"connect, share, first message", benchmarkFirstMessage},
 		{"room message and answer", benchmarkRoundTrip},
 		{"room messages", benchmarkMessages},
+		{"files", benchmarkFiles},
 	} {
 		b.Run(benchmark.name, func(b *testing.B) { benchmark.run(b, openPair(b, server, binary)) })
 	}
