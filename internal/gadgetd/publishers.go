@@ -16,6 +16,7 @@ type publisher struct {
 	hears     bool
 	publishes bool
 
+	greeted bool            // our presence was sent since it came, or since we did
 	devices map[string]bool // on-line, by resource
 	stay    int             // counts how often it came, so that a late answer is known as such
 	known   map[string]bool // nodes that were told since it came
@@ -93,8 +94,13 @@ func (s *Server) sendPresence(to jid.JID, typ string) {
 }
 
 // sendAvailable says that we are here, and which events we want: to those who
-// publish their servers send them on account of it.
+// publish their servers send them on account of it. To a client it says that we
+// have just started, and that it has no views; so it has none.
 func (s *Server) sendAvailable(to jid.JID) {
+	s.gone(to)
+	if p := s.publishers[to.Bare()]; p != nil {
+		p.greeted = true
+	}
 	s.link.Send(stanza.New(stanza.NSClient, "presence", stanza.A("to", to.String()), s.caps))
 }
 
@@ -116,17 +122,15 @@ func (s *Server) handleSubscribe(from jid.JID) {
 		p = &publisher{jid: who}
 		s.publishers[who] = p
 	}
-	first := !p.hears
 	p.hears = true
 	s.keep(p)
 	s.sendPresence(who, "subscribed")
-	if first {
-		s.sendAvailable(who)
-	}
 	s.sendPresence(who, "subscribe")
 }
 
-// handleSubscribed takes the grant of our wish: from now on it publishes.
+// handleSubscribed takes the grant of our wish: from now on it publishes. What
+// events we want is said only now: ejabberd 23.01 passes over what somebody
+// wants who may not yet see.
 func (s *Server) handleSubscribed(from jid.JID) {
 	p := s.publishers[from.Bare()]
 	if p == nil || !p.hears || p.publishes {
@@ -134,6 +138,7 @@ func (s *Server) handleSubscribed(from jid.JID) {
 	}
 	p.publishes = true
 	s.keep(p)
+	s.sendAvailable(p.jid)
 	s.sendPresence(p.jid, "probe")
 }
 
@@ -181,11 +186,16 @@ func (s *Server) drop(who jid.JID) {
 
 // handleProbe answers the server of somebody who comes on-line.
 func (s *Server) handleProbe(from jid.JID) {
-	if p := s.publishers[from.Bare()]; p != nil && p.hears {
+	p := s.publishers[from.Bare()]
+	switch {
+	case p == nil || !p.hears:
+		s.sendPresence(from.Bare(), "unsubscribed")
+	case from.IsBare() && (p.greeted || !p.publishes):
+		// Prosody asks for the whole account while a subscription is made. To
+		// answer would end the views that a client has opened meanwhile.
+	default:
 		s.sendAvailable(from)
-		return
 	}
-	s.sendPresence(from.Bare(), "unsubscribed")
 }
 
 func (s *Server) handleAvailable(from jid.JID) {

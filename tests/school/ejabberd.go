@@ -108,6 +108,7 @@ type configuration struct {
 	Shared  bool
 	Log     string
 	Root    bool
+	Secret  string
 }
 
 // render writes a configuration file from its template.
@@ -117,7 +118,7 @@ func (s *Server) render(name, text string) error {
 		return err
 	}
 	var b bytes.Buffer
-	err = t.Execute(&b, configuration{s, s.opts, s.dir, s.apiPort, s.opts.Roster != RosterNone, filepath.Join(s.dir, logFile), os.Getuid() == 0})
+	err = t.Execute(&b, configuration{s, s.opts, s.dir, s.apiPort, s.opts.Roster != RosterNone, filepath.Join(s.dir, logFile), os.Getuid() == 0, ComponentSecret})
 	if err != nil {
 		return err
 	}

@@ -54,21 +54,29 @@ type Options struct {
 	Users   []User   // accounts that exist from the start
 	Members []string // names for Prosody's shared group that register themselves later
 
+	Component string // first label of an external component (XEP-0114), which logs in with [ComponentSecret]; "" for none
+
 	DirectPort uint16 // default a free one; clients that know nothing but 5223 need that
 
 	// Edit changes the text of the configuration, to have a server that is wrong in some way; nil leaves it as it is.
 	Edit func(config string) string
 }
 
+// ComponentSecret is what a component shows.
+const ComponentSecret = "component-hush"
+
 // Server is a running server.
 type Server struct {
 	Domain     string
-	Host       string         // 127.0.0.1
-	Port       uint16         // plain with STARTTLS, as 5222
-	DirectPort uint16         // TLS from the first byte, as 5223
-	ProxyPort  uint16         // SOCKS5 bytestreams, XEP-0065
-	CertPool   *x509.CertPool // what a strict client must trust
-	CAFile     string         // the same as a PEM file, for SSL_CERT_FILE
+	Host       string // 127.0.0.1
+	Port       uint16 // plain with STARTTLS, as 5222
+	DirectPort uint16 // TLS from the first byte, as 5223
+	ProxyPort  uint16 // SOCKS5 bytestreams, XEP-0065
+
+	ComponentPort uint16 // external components, if there may be one
+
+	CertPool *x509.CertPool // what a strict client must trust
+	CAFile   string         // the same as a PEM file, for SSL_CERT_FILE
 
 	opts    Options
 	dir     string
@@ -171,11 +179,11 @@ func newServer(opts Options) (*Server, error) {
 
 // start chooses ports and launches the server on them.
 func (s *Server) start(ctx context.Context) error {
-	ports, err := freePorts(4)
+	ports, err := freePorts(5)
 	if err != nil {
 		return err
 	}
-	s.Port, s.DirectPort, s.ProxyPort, s.apiPort = ports[0], ports[1], ports[2], ports[3]
+	s.Port, s.DirectPort, s.ProxyPort, s.apiPort, s.ComponentPort = ports[0], ports[1], ports[2], ports[3], ports[4]
 	if s.opts.DirectPort != 0 {
 		s.DirectPort = s.opts.DirectPort
 	}
