@@ -109,26 +109,19 @@ func (a Activity) element() *stanza.Element {
 
 // propertiesElement builds the properties unless they are unknown.
 func propertiesElement(p olpc.Properties, space string) *stanza.Element {
-	switch {
-	case p == nil:
+	if p == nil {
 		return nil
-	case space == olpc.NodeBuddyProperties:
-		return olpc.BuildBuddyProperties(p)
 	}
-	return olpc.BuildRoomMessage(olpc.ActivityProperties{Properties: p}).First()
+	return stanza.New(space, "properties", p.Build(space, "property")...)
 }
 
 // parseProperties reads what propertiesElement builds; nil if e is nil.
 func parseProperties(e *stanza.Element) olpc.Properties {
-	switch {
-	case e == nil:
+	if e == nil {
 		return nil
-	case e.Space() == olpc.NodeBuddyProperties:
-		p, _ := olpc.ParseBuddyProperties(e)
-		return p
 	}
-	a, _ := olpc.ParseProperties(stanza.New(stanza.NSClient, "message", e.With(stanza.A("activity", "-"))))
-	return a.Properties
+	p, _ := olpc.ParseChildren(e, "property", olpc.MaxPropertiesBytes)
+	return p
 }
 
 // parseBuddy reads what stands for a buddy; without an address there is none.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"telepathy-olpc/xmpp/amp"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/olpc"
 	"telepathy-olpc/xmpp/stanza"
@@ -238,13 +239,12 @@ func TestNotifications(t *testing.T) {
 			Membership{View: "1", Room: room, Joined: []Buddy{{JID: addr(t, "bob@localhost"), Properties: bob(t)}}, Left: []jid.JID{addr(t, "jean@localhost")}}},
 	} {
 		for _, typ := range []string{"", "type='headline'", "type='notice'", "type='normal'"} { // of all programs there were
-			got := ParseNotifications(parse(t, `<message `+typ+`>`+c.in+`<amp xmlns='`+nsAMP+`'/></message>`))
+			got := ParseNotifications(parse(t, `<message `+typ+`>`+c.in+amp.Immediate.String()+`</message>`))
 			if diff := cmp.Diff([]Notification{c.want}, got, byValue); diff != "" {
 				t.Errorf("%s %s (-want +got):\n%s", c.name, typ, diff)
 			}
 		}
-		want := parse(t, `<message to='ada@localhost/xo' type='headline'>`+c.in+
-			`<amp xmlns='`+nsAMP+`'><rule condition='deliver-at' value='stored' action='error'/></amp></message>`)
+		want := parse(t, `<message to='ada@localhost/xo' type='headline'>`+c.in+amp.Immediate.String()+`</message>`)
 		if built := Message(addr(t, "ada@localhost/xo"), c.want); !built.Equal(want) {
 			t.Errorf("%s: built %s", c.name, built)
 		}

@@ -3,18 +3,11 @@ package gadget
 import (
 	"cmp"
 
+	"telepathy-olpc/xmpp/amp"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/olpc"
 	"telepathy-olpc/xmpp/stanza"
 )
-
-// nsAMP is XEP-0079.
-const nsAMP = "http://jabber.org/protocol/amp"
-
-// notStored asks servers not to keep a message for who is off-line: it would be
-// about a view that is gone.
-var notStored = stanza.New(nsAMP, "amp", stanza.New(nsAMP, "rule",
-	stanza.A("condition", "deliver-at"), stanza.A("value", "stored"), stanza.A("action", "error")))
 
 // Notification is news of one view: a [BuddyChange], [ActivityChange], [Added],
 // [Removed] or [Membership].
@@ -63,9 +56,10 @@ type Membership struct {
 }
 
 // Message builds the message that brings news. It is a headline, which servers
-// do not keep; the first programs had the type "notice", which is none.
+// do not keep, as it says besides (XEP-0079): it would be about a view that is
+// gone. The first programs had the type "notice", which is none.
 func Message(to jid.JID, n Notification) *stanza.Element {
-	return stanza.New(stanza.NSClient, "message", stanza.A("to", to.String()), stanza.A("type", "headline"), n.Element(), notStored)
+	return stanza.New(stanza.NSClient, "message", stanza.A("to", to.String()), stanza.A("type", "headline"), n.Element(), amp.Immediate)
 }
 
 // Element builds <change/>.
