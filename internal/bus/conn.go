@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -29,6 +30,7 @@ var errClosed = errors.New("bus connection is closed")
 // Conn is a connection to a message bus. Make it with [Dial].
 type Conn struct {
 	socket *net.UnixConn
+	raw    syscall.RawConn
 	log    *logrus.Entry
 	strict bool   // a defect panics
 	name   string // unique
@@ -53,8 +55,11 @@ type outbox struct {
 	buf     []byte
 	serial  uint32 // of the last message
 	waiting map[uint32]question
-	closed  bool // nothing is taken any more
-	lost    bool // nothing is written any more
+	held    int    // loops that are going to send more; it goes out when they are done
+	writing bool   // buf was taken and is being written
+	spare   []byte // for Release
+	closed  bool   // nothing is taken any more
+	lost    bool   // nothing is written any more
 }
 
 // question is a call of ours without an answer.
@@ -83,6 +88,9 @@ func Dial(address string, log *logrus.Entry) (*Conn, error) {
 		done:    make(chan struct{}),
 		loops:   map[dbus.ObjectPath]*loop.Loop{},
 		objects: map[dbus.ObjectPath]*Object{},
+	}
+	if c.raw, err = socket.SyscallConn(); err != nil {
+		return nil, err
 	}
 	c.out.filled.L = &c.out.mu
 	c.out.waiting = map[uint32]question{}
@@ -261,12 +269,60 @@ func (c *Conn) write() {
 func (o *outbox) take(spare []byte) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.buf) == 0 && !o.closed {
+	o.writing = false
+	for o.writing || len(o.buf) == 0 && !o.closed {
 		o.filled.Wait()
 	}
 	buf := o.buf
 	o.buf = spare[:0]
+	o.writing = true
 	return buf
+}
+
+// Hold says that a loop begins to handle events. What is sent from now on goes out
+// with [Conn.Release], in one piece and, as long as the bus takes it, without
+// waking the writer: that costs a client's call and a message in a room a third of
+// their time.
+func (c *Conn) Hold() {
+	c.out.mu.Lock()
+	c.out.held++
+	c.out.mu.Unlock()
+}
+
+// Release undoes [Conn.Hold].
+func (c *Conn) Release() {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held--
+	if o.writing || len(o.buf) == 0 || o.closed {
+		return
+	}
+	o.writing = true
+	buf := o.buf
+	o.buf, o.spare = o.spare[:0], nil
+	o.mu.Unlock()
+	n := c.tryWrite(buf)
+	o.mu.Lock()
+	o.writing = false
+	if n < len(buf) {
+		o.buf = append(buf[n:], o.buf...)
+	} else if cap(buf) <= keepBuffer {
+		o.spare = buf
+	}
+	if len(o.buf) > 0 || o.closed {
+		o.filled.Signal()
+	}
+}
+
+// tryWrite writes what the socket takes at once. After an error the writer meets
+// it again.
+func (c *Conn) tryWrite(b []byte) (n int) {
+	_ = c.raw.Write(func(fd uintptr) bool {
+		n, _ = syscall.Write(int(fd), b)
+		return true
+	})
+	return max(n, 0)
 }
 
 // send queues a message. It is encoded here and now, with which text is refused
@@ -301,7 +357,9 @@ func (o *outbox) put(m *outgoing, reply func(body []any, err error)) error {
 	if reply != nil {
 		o.waiting[o.serial] = question{reply, m.dest == driverName}
 	}
-	o.filled.Signal()
+	if o.held == 0 || len(o.buf) > keepBuffer {
+		o.filled.Signal()
+	}
 	return nil
 }
 

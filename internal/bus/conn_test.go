@@ -243,3 +243,48 @@ func TestConn_strayMessages(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is sent while a loop is busy keeps its place among what others send, also
+// when it is more than the bus takes at once.
+func TestConn_release(t *testing.T) {
+	const rounds, each = 300, 20
+	f := setUp(t)
+	next := map[dbus.ObjectPath]uint32{}
+	last := make(chan struct{})
+	left := 2 * rounds * each
+	client := connect(t, f.address, dbus.WithIncomingInterceptor(func(m *dbus.Message) {
+		if m.Type != dbus.TypeSignal || m.Headers[dbus.FieldMember].Value() != "Noted" {
+			return
+		}
+		path := m.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+		if m.Body[0] != next[path] {
+			t.Errorf("%s: got %v, want %d", path, m.Body[0], next[path])
+		}
+		next[path]++
+		if left--; left == 0 {
+			close(last)
+		}
+	}))
+	if err := client.AddMatchSignal(dbus.WithMatchInterface(bookName)); err != nil {
+		t.Fatal(err)
+	}
+	send := func(path dbus.ObjectPath, round int) {
+		for i := range each {
+			f.conn.Emit(path, signalNoted, uint32(round*each+i))
+		}
+	}
+	other := make(chan struct{})
+	go func() {
+		defer close(other)
+		for round := range rounds {
+			send("/t/other", round)
+		}
+	}()
+	for round := range rounds {
+		f.conn.Hold()
+		send("/t/book", round)
+		f.conn.Release()
+	}
+	<-other
+	<-last
+}

@@ -21,6 +21,9 @@ type Config struct {
 	Slow    time.Duration                           // 0 is 100 ms
 	OnSlow  func(label string, took time.Duration)  // after an event that took longer; may be nil
 	OnPanic func(label string, v any, stack []byte) // instead of dying with the event; nil lets the panic go on
+	// Busy and Idle are called around the events that are handled in one go, so that
+	// what they say can leave in one piece. Either may be nil.
+	Busy, Idle func()
 }
 
 // Loop runs events in the order of [Loop.Post]. Make it with [New].
@@ -64,6 +67,7 @@ func (l *Loop) Run() {
 		if len(batch) == 0 {
 			return
 		}
+		tell(l.cfg.Busy)
 		start := time.Now()
 		for i := range batch {
 			e := batch[i]
@@ -81,6 +85,7 @@ func (l *Loop) Run() {
 		if l.idle() {
 			l.endBurst()
 		}
+		tell(l.cfg.Idle)
 	}
 }
 
@@ -102,6 +107,12 @@ func (l *Loop) endBurst() {
 		for _, f := range after {
 			l.handle(event{l.burst, f})
 		}
+	}
+}
+
+func tell(hook func()) {
+	if hook != nil {
+		hook()
 	}
 }
 

@@ -236,3 +236,26 @@ func TestLoop_AfterBurst(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// Busy and Idle enclose what is handled in one go, with what follows a burst.
+func TestLoop_busy(t *testing.T) {
+	var l *Loop
+	log := make(chan string, 10)
+	l = New(Config{Busy: func() { log <- "busy" }, Idle: func() { log <- "idle" }})
+	l.Post("presence", func() {
+		log <- "first"
+		l.AfterBurst(func() { log <- "burst over" })
+	})
+	l.Post("other", func() { log <- "second" })
+	l.Close()
+	l.Run()
+	close(log)
+	var got []string
+	for s := range log {
+		got = append(got, s)
+	}
+	want := []string{"busy", "first", "burst over", "second", "idle"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -66,7 +66,7 @@ func New(cfg Config, b *bus.Conn, log *logrus.Entry, life Life) *Connection {
 		status: tp.ConnectionStatusDisconnected,
 		log:    log.WithField("conn", cfg.BusName()[len(tp.InterfaceConnection.Name)+1:]),
 	}
-	c.loop = loop.New(loop.Config{OnSlow: c.slow, OnPanic: c.panicked})
+	c.loop = loop.New(loop.Config{OnSlow: c.slow, OnPanic: c.panicked, Busy: b.Hold, Idle: b.Release})
 	c.meet()
 	object := bus.Object{Path: c.path, Interfaces: []bus.Interface{c.serveConnection()}}
 	for _, o := range optional {
