@@ -16,10 +16,11 @@ BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=
 PROGRAM   = ./cmd/telepathy-olpc
 DATAFILES = $(GO) run ./internal/datafiles
 
-.PHONY: build generate run test test-sugar lint check-generated bench fuzz install xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar
+.PHONY: build generate run test test-sugar lint check-generated bench fuzz install install-gadget xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar
 
 build: check-go
 	$(BUILD) -o bin/telepathy-olpc $(PROGRAM)
+	$(BUILD) -o bin/olpc-gadget ./cmd/olpc-gadget
 	$(DATAFILES)
 
 generate: check-go
@@ -71,6 +72,13 @@ install: | bin/telepathy-olpc
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dbus-1/services data/dbus-services/*.service
 	sed -i 's|^Exec=.*|Exec=$(PREFIX)/bin/telepathy-olpc|' \
 		$(addprefix $(DESTDIR)$(PREFIX)/share/dbus-1/services/,$(notdir $(wildcard data/dbus-services/*.service)))
+
+# The server component, for the school's server; docs/gadget.md.
+install-gadget: | bin/telepathy-olpc
+	install -D -m 755 bin/olpc-gadget $(DESTDIR)$(PREFIX)/bin/olpc-gadget
+	install -D -m 644 docs/gadget.md $(DESTDIR)$(PREFIX)/share/doc/telepathy-olpc/gadget.md
+	install -D -m 644 data/systemd/olpc-gadget.service $(DESTDIR)$(PREFIX)/lib/systemd/system/olpc-gadget.service
+	sed -i 's|/usr/local/|$(PREFIX)/|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/olpc-gadget.service
 
 bin/telepathy-olpc:
 	$(MAKE) build
