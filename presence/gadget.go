@@ -2,7 +2,6 @@ package presence
 
 import (
 	"strconv"
-	"time"
 
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/loop"
@@ -20,16 +19,6 @@ const (
 	maxViews = 50
 	// maxShownRooms is how many rooms a component may name that nobody else has.
 	maxShownRooms = 20_000
-	// greeting is how long the presence of a component is awaited before views
-	// are opened. The first one says that it is there, the next that it has
-	// started again and knows no views.
-	greeting = 3 * time.Second
-	// checkup is how often a component is asked whether it is still there: one
-	// that was killed cannot say that it goes.
-	checkup = 2 * time.Minute
-	// mourning is how long what a component's views show is kept after it has
-	// gone. One that is only started again is back before.
-	mourning = time.Minute
 )
 
 // The kinds of services that components are to discovery.
@@ -60,13 +49,15 @@ type Gadget struct {
 	searched       bool
 	waiting        []func() // for the end of the search
 	publishing     bool
-	alive          map[jid.JID]bool // has said that it is there
-	greeted        bool             // views may be opened
+	alive          map[jid.JID]bool        // has said that it is there
+	greeted        bool                    // views may be opened
+	gone           map[jid.JID]*loop.Timer // until what it showed is forgotten
+	looking        bool                    // at somebody who may be a component
 	views          map[string]*View
 	lastView       int
 	invited        map[jid.JID]bool // rooms to which it was invited
 	fresh          int              // rooms that nobody had named before
-	gone           *loop.Timer      // until what it showed is forgotten
+	over           bool             // the session
 }
 
 // Sizes are those of the views that are open without being asked for. Off, there
@@ -81,6 +72,7 @@ func NewGadget(h Host, p *People, activities *Activities, named func(who jid.JID
 	g := &Gadget{
 		host: h, people: p, activities: activities, named: named, sizes: sizes,
 		alive:   make(map[jid.JID]bool),
+		gone:    make(map[jid.JID]*loop.Timer),
 		views:   make(map[string]*View),
 		invited: make(map[jid.JID]bool),
 	}
@@ -122,14 +114,12 @@ func (g *Gadget) isOurs(who jid.JID) bool { return jid.IsService(who, g.host.Sel
 
 // found ends the search.
 func (g *Gadget) found() {
+	if g.over {
+		return
+	}
 	g.searched = true
 	if g.isAvailable() {
-		g.host.Emit(tp.SignalGadgetGadgetDiscovered)
-		g.host.After(greeting, "component's presence overdue", g.greet)
-		if g.sizes.On {
-			g.setPublishing(true)
-		}
-		g.check()
+		g.begin()
 	}
 	waiting := g.waiting
 	g.waiting = nil
@@ -150,7 +140,10 @@ func (g *Gadget) whenSearched(proceed func()) {
 
 // Close answers those who wait, because the session is over.
 func (g *Gadget) Close() {
-	g.gone.Stop()
+	for _, timer := range g.gone {
+		timer.Stop()
+	}
+	g.over, g.publishing = true, false
 	g.searched, g.buddies, g.rooms = true, jid.JID{}, jid.JID{}
 	waiting := g.waiting
 	g.waiting = nil
@@ -219,152 +212,6 @@ func (g *Gadget) isGadget(who jid.JID) bool {
 
 func (g *Gadget) send(e *stanza.Element) { g.host.Send(e) }
 
-// HandlePresence takes what a component says of itself.
-func (g *Gadget) HandlePresence(e *stanza.Element) bool {
-	from, err := jid.ParseLenient(e.Attr("from"))
-	if err != nil || !g.isGadget(from.Bare()) {
-		return false
-	}
-	who := from.Bare()
-	switch e.Attr("type") {
-	case "":
-		g.appeared(who)
-	case "unavailable", "error":
-		g.disappeared(who)
-	case "subscribe":
-		if g.publishing {
-			g.host.Send(roster.Subscribed(who))
-		} else {
-			g.host.Send(roster.Unsubscribed(who))
-		}
-	}
-	return true
-}
-
-// appeared notes that a component is there: for the first time, or started again.
-func (g *Gadget) appeared(who jid.JID) {
-	again := g.alive[who] || g.gone != nil
-	g.alive[who] = true
-	g.gone.Stop()
-	g.gone = nil
-	if again {
-		g.restarted(who)
-	}
-	for _, other := range g.addresses() {
-		if !g.alive[other] {
-			return
-		}
-	}
-	g.greet()
-}
-
-// restarted opens the lasting views again and gives the others up.
-func (g *Gadget) restarted(who jid.JID) {
-	if g.publishing {
-		g.host.Send(roster.Subscribe(who, ""))
-	}
-	for id, v := range g.views {
-		switch {
-		case g.address(v.request.Kind) != who:
-		case v.lasting:
-			delete(g.views, id)
-			g.open(v)
-		default:
-			g.end(v)
-		}
-	}
-	clear(g.invited)
-	g.invite()
-}
-
-// end gives a view up that the component has forgotten.
-func (g *Gadget) end(v *View) {
-	closed := v.events.Closed
-	v.forget()
-	g.people.flush()
-	if closed != nil {
-		closed()
-	}
-}
-
-// disappeared notes that a component has gone. What it showed is kept for a while.
-func (g *Gadget) disappeared(who jid.JID) {
-	if g.gone != nil || !g.greeted {
-		return
-	}
-	delete(g.alive, who)
-	g.gone = g.host.After(mourning, "component gone", func() {
-		for _, v := range g.views {
-			if v.lasting {
-				v.show(gadget.Content{})
-			} else {
-				g.end(v)
-			}
-		}
-	})
-}
-
-// check asks from time to time whether the components are still there.
-func (g *Gadget) check() {
-	g.host.After(checkup, "component's checkup", func() {
-		for _, who := range g.addresses() {
-			if len(g.views) > 0 {
-				g.host.Ask(ping(who), func(_ *stanza.Element, err error) { g.checked(who, err) })
-			}
-		}
-		if g.isAvailable() {
-			g.check()
-		}
-	})
-}
-
-// ping asks for a sign of life, XEP-0199 §4.3; one that does not know the
-// question gives one too.
-func ping(who jid.JID) *stanza.Element {
-	return stanza.New(stanza.NSClient, "iq", stanza.A("type", "get"), stanza.A("to", who.String()),
-		stanza.New("urn:xmpp:ping", "ping"))
-}
-
-func (g *Gadget) checked(who jid.JID, err error) {
-	if !g.isAvailable() {
-		return // the session is over
-	}
-	switch {
-	case err == nil, isRefusal(err):
-		if g.gone != nil {
-			g.appeared(who)
-		}
-	default:
-		g.disappeared(who)
-	}
-}
-
-// isRefusal tells whether an error is the component's own.
-func isRefusal(err error) bool {
-	e, is := err.(*stanza.Error)
-	return is && (e.Condition == stanza.FeatureNotImplemented || e.Condition == stanza.ServiceUnavailable && e.Type == "cancel" && e.Text == "")
-}
-
-// greet opens what is to be open.
-func (g *Gadget) greet() {
-	if g.greeted || !g.isAvailable() {
-		return
-	}
-	g.greeted = true
-	for _, v := range g.views {
-		g.request(v)
-	}
-	if !g.sizes.On {
-		return
-	}
-	if g.rooms != (jid.JID{}) && g.sizes.Activities > 0 {
-		g.open(g.newView(gadget.Request{Kind: gadget.Activities, Size: g.sizes.Activities}, true))
-	}
-	if g.buddies != (jid.JID{}) && g.sizes.Buddies > 0 {
-		g.open(g.newView(gadget.Request{Kind: gadget.Buddies, Size: g.sizes.Buddies}, true))
-	}
-}
-
 func (g *Gadget) newView(r gadget.Request, lasting bool) *View {
 	return &View{
 		gadget: g, request: r, lasting: lasting,
@@ -395,7 +242,7 @@ func (v *View) Watch(e ViewEvents) { v.events = e }
 // open gives the view a name and asks the component for it.
 func (g *Gadget) open(v *View) {
 	g.lastView++
-	v.request.View = strconv.Itoa(g.lastView)
+	v.number, v.request.View = g.lastView, strconv.Itoa(g.lastView)
 	g.views[v.request.View] = v
 	if g.greeted {
 		g.request(v)
@@ -406,12 +253,17 @@ func (g *Gadget) open(v *View) {
 // is.
 func (g *Gadget) request(v *View) {
 	id := v.request.View
+	v.refused = false
 	g.host.Ask(v.request.IQ(g.address(v.request.Kind)), func(reply *stanza.Element, err error) {
+		if v.request.View != id {
+			return // it was opened anew
+		}
 		if err != nil {
+			v.refused = true
 			g.host.Log().WithError(err).Debug("View not opened")
 			return
 		}
-		if c, is := gadget.ParseContent(reply); is && v.request.View == id {
+		if c, is := gadget.ParseContent(reply); is {
 			v.take(c)
 		}
 	})
@@ -452,11 +304,20 @@ func (g *Gadget) handleNews(n gadget.Notification) {
 		if v := g.views[n.View]; v != nil && v.everybody()[n.JID] && !g.isSelf(n.JID) {
 			g.learn(n.Buddy)
 			if n.Moved {
-				g.activities.glimpseOf(n.JID).current = n.Current
+				g.activities.glimpseOf(n.JID).current = g.knownOnly(n.Current)
 			}
 			g.activities.glimpsed(n.JID)
 		}
 	}
+}
+
+// knownOnly is an activity that somebody has named before, or none: a buddy may
+// look at what is shown to others alone.
+func (g *Gadget) knownOnly(x olpc.Activity) olpc.Activity {
+	if _, known := g.host.Handles().Rooms.Lookup(x.Room); !known {
+		return olpc.Activity{}
+	}
+	return x
 }
 
 // learn takes what is said of a buddy; [Gadget.glimpsed] tells it.

@@ -166,6 +166,10 @@ func TestView_buddies(t *testing.T) {
 		r.getProperties(bob)
 		r.expect("GetProperties bob -> {color=red}")
 		r.pass(time.Minute)
+		// An activity that nobody has told of is none.
+		r.news(gadget.BuddyChange{View: "1", Buddy: gadget.Buddy{JID: bob}, Moved: true, Current: chessWith().Activity})
+		r.expect()
+		r.handles.Rooms.Ensure(chess)
 		r.news(gadget.BuddyChange{View: "1", Buddy: gadget.Buddy{JID: bob}, Moved: true, Current: chessWith().Activity})
 		r.expect("CurrentActivityChanged bob \"id-chess\" chess")
 		// What is told of others, or of a view that there is not, is not listened to.

@@ -66,6 +66,10 @@ func (g *Gadget) admits(room jid.JID) bool {
 	return true
 }
 
+// admitsBuddy tells whether the component may show somebody: People keeps only so
+// many of whom nobody else knows, and their handles stay for ever.
+func (g *Gadget) admitsBuddy(who jid.JID) bool { return g.isSelf(who) || g.people.admit(who) != nil }
+
 // contacts gives people as D-Bus has them.
 func (g *Gadget) contacts(people map[jid.JID]bool) []uint32 {
 	list := make([]uint32, 0, len(people))

@@ -34,6 +34,8 @@ type View struct {
 	// lasting: it is opened again when the component has forgotten it, and
 	// shows what it has until it is told more.
 	lasting bool
+	number  int  // the name's
+	refused bool // the component did not open it
 
 	buddies    map[jid.JID]bool // that it shows for their own sake
 	activities map[jid.JID]*viewed
@@ -139,12 +141,14 @@ func (v *View) add(n gadget.Added) {
 			v.gadget.activities.redescribe(x.Activity, x.Properties)
 		}
 		for _, b := range x.Buddies {
-			was.members[b.JID] = true
+			if v.gadget.admitsBuddy(b.JID) {
+				was.members[b.JID] = true
+			}
 		}
 		told = append(slices.Clip(told), x.Buddies...)
 	}
 	for _, b := range n.Buddies {
-		if len(v.buddies) < v.request.Size {
+		if len(v.buddies) < v.request.Size && v.gadget.admitsBuddy(b.JID) {
 			v.buddies[b.JID] = true
 		}
 	}
@@ -182,7 +186,7 @@ func (v *View) change(n gadget.Membership) {
 	before := v.everybody()
 	touched := make(map[jid.JID]bool)
 	for _, b := range n.Joined {
-		if len(x.members) < gadget.MaxEntries {
+		if len(x.members) < gadget.MaxEntries && v.gadget.admitsBuddy(b.JID) {
 			x.members[b.JID] = true
 		}
 	}
