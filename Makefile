@@ -4,6 +4,9 @@ DESTDIR  ?=
 FUZZTIME ?= 30s
 # For make run: -server prosody, -stay, -h. For make test-sugar: -server prosody, -steps chat, -out folder, -h.
 ARGS     ?=
+# How long make soak goes on, and with how many simulated children.
+SOAKTIME ?= 5m
+CHILDREN ?= 60
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -16,7 +19,7 @@ BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=
 PROGRAM   = ./cmd/telepathy-olpc
 DATAFILES = $(GO) run ./internal/datafiles
 
-.PHONY: build generate run test test-sugar lint check-generated bench fuzz install install-gadget xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar
+.PHONY: build generate run test test-sugar soak faults lint check-generated bench fuzz install install-gadget xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar
 
 build: check-go
 	$(BUILD) -o bin/telepathy-olpc $(PROGRAM)
@@ -42,6 +45,15 @@ test: deps-test lint check-generated
 test-sugar: deps-sugar build
 	$(GO) build -o bin/sugars ./tests/sugar/cmd
 	@exec bin/sugars $(ARGS)
+
+# School days with a class of simulated children, cut links and killed servers: nothing may grow or get lost. make test has a
+# short one.
+soak: deps-test build
+	CM_BINARY=$(CURDIR)/bin/telepathy-olpc $(GO) test -count=1 -v -timeout 0 ./tests/soak -args -soak $(SOAKTIME) -children $(CHILDREN)
+
+# What can go wrong around the program, one line for each with how that ended. Some of it needs root, and is skipped without.
+faults: deps-test
+	$(GO) test -count=1 -v -timeout 20m ./tests/faults
 
 lint: check-go
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:" $$bad; exit 1; }
