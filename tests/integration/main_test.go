@@ -34,6 +34,7 @@ var (
 		{"text", testText},
 		{"rooms", testRooms},
 		{"files", testFiles},
+		{"tubes", testTubes},
 		{"sharing, golden", testGolden},
 		{"desktop", testDesktop},
 	}
