@@ -28,7 +28,8 @@ class Activity(dbus.service.Object):
         self.heard = []
         self.called = 0
         super().__init__(self.conn, PATH)
-        self.conn.add_signal_receiver(self.on_said, 'Said', IFACE, sender_keyword='sender')
+        self.conn.add_signal_receiver(self.on_said, 'Said', IFACE, sender_keyword='sender',
+                                      byte_arrays=True)
         self.conn.add_message_filter(self.on_message)
         self.misled = []
 
