@@ -35,6 +35,7 @@ var version = "unknown"
 // commands are what else the program can do; without one it is the service.
 var commands = map[string]func(args []string) int{
 	"doctor": runDoctor,
+	"watch":  runWatch,
 }
 
 func main() {
