@@ -61,6 +61,9 @@ func (r *Request) Match(classes []Class) (bool, error) {
 			return true, nil
 		}
 		name = cmp.Or(class.Unknown, tp.ErrorNotImplemented)
+		if r.Target.Type != tp.HandleTypeNone {
+			name = tp.ErrorNotImplemented // that it has a target is what is wrong first
+		}
 	}
 	if unknown != "" {
 		return false, tp.Errorf(name, "a request can't say %s", unknown)

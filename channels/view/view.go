@@ -138,14 +138,16 @@ func (s *Views) readActivities(r *channels.Request, wanted gadget.Request) (gadg
 }
 
 // store reads a property of a request if it is there.
-func store(r *channels.Request, name string, to any) error {
-	value, is := r.Properties[name]
+func store[T any](r *channels.Request, name string, to *T) error {
+	given, is := r.Properties[name]
 	if !is {
 		return nil
 	}
-	if err := dbus.Store([]any{value.Value()}, to); err != nil {
+	value, is := given.Value().(T)
+	if !is {
 		return tp.Errorf(tp.ErrorInvalidArgument, "%s is of another type", name)
 	}
+	*to = value
 	return nil
 }
 
