@@ -20,6 +20,7 @@ type publisher struct {
 	devices map[string]bool // on-line, by resource
 	stay    int             // counts how often it came, so that a late answer is known as such
 	known   map[string]bool // nodes that were told since it came
+	asked   map[string]bool // nodes that are asked for
 	nick    string
 	props   olpc.Properties
 	current olpc.Activity
@@ -204,7 +205,7 @@ func (s *Server) handleAvailable(from jid.JID) {
 		return
 	}
 	if len(p.devices) == 0 {
-		p.devices, p.known = make(map[string]bool), make(map[string]bool)
+		p.devices, p.known, p.asked = make(map[string]bool), make(map[string]bool), make(map[string]bool)
 		p.stay++
 		s.askLater(p)
 	}
@@ -223,18 +224,14 @@ func (s *Server) handleUnavailable(from jid.JID) {
 	}
 }
 
-// gone closes the views of a client.
+// gone closes the views of a client, or of all clients of an account.
 func (s *Server) gone(client jid.JID) {
-	if !client.IsBare() {
-		s.dir.CloseAll(client)
-		delete(s.heard, client)
+	if client.IsBare() {
+		s.dir.CloseAccount(client)
 		return
 	}
-	for _, owner := range s.dir.Viewers() {
-		if owner.Bare() == client {
-			s.gone(owner)
-		}
-	}
+	s.dir.CloseAll(client)
+	delete(s.heard, client)
 }
 
 // handlePresenceError takes what became of a presence of ours. Who does not

@@ -1,10 +1,10 @@
 package gadgetd
 
 import (
-	"telepathy-olpc/xmpp/pep"
 	"time"
 
 	"telepathy-olpc/xmpp/jid"
+	"telepathy-olpc/xmpp/pep"
 )
 
 // queue is work that waits for the network: to greet a school takes more than
@@ -70,8 +70,15 @@ func (s *Server) askLater(p *publisher) {
 	})
 }
 
-// fetch asks for a node, after those before it.
-func (s *Server) fetch(p *publisher, node string) { s.fetchTry(p.jid, p.stay, node, 1) }
+// fetch asks for a node, after those before it, unless it is asked for already:
+// who tells much that has to be asked for does not make us ask as much.
+func (s *Server) fetch(p *publisher, node string) {
+	if p.asked[node] {
+		return
+	}
+	p.asked[node] = true
+	s.fetchTry(p.jid, p.stay, node, 1)
+}
 
 func (s *Server) fetchTry(who jid.JID, stay int, node string, try int) {
 	s.fetches.add(func() {
@@ -104,9 +111,12 @@ func (s *Server) fetchMore() {
 
 func (s *Server) fetched(who jid.JID, stay int, node string, try int, item pep.Item, err error) {
 	p := s.publishers[who]
+	if p == nil || p.stay != stay {
+		return
+	}
 	switch {
-	case p == nil || p.stay != stay:
 	case err == nil:
+		delete(p.asked, node)
 		s.learn(p, node, item.Payload)
 	case try < maxTries:
 		s.loop.After(retryAfter, "fetch again", func() {
@@ -115,6 +125,7 @@ func (s *Server) fetched(who jid.JID, stay int, node string, try int, item pep.I
 			}
 		})
 	default:
+		delete(p.asked, node)
 		s.log.WithField("peer", who).WithField("node", node).WithError(err).Debug("Node not available")
 	}
 }

@@ -43,7 +43,7 @@ type Directory struct {
 	halls      [2]hall                      // by kind
 
 	views   map[jid.JID]map[string]*view // by full address and id
-	perUser map[jid.JID]int              // views by bare address
+	clients map[jid.JID]map[jid.JID]bool // full addresses with views, by bare one
 	count   [2]int
 	dirty   []*view
 }
@@ -83,7 +83,7 @@ func New(cfg Config) *Directory {
 	return &Directory{
 		cfg: cfg, people: make(map[jid.JID]*person), activities: make(map[jid.JID]*activity), at: make(map[jid.JID]map[*person]bool),
 		halls: [2]hall{newHall(), newHall()},
-		views: make(map[jid.JID]map[string]*view), perUser: make(map[jid.JID]int),
+		views: make(map[jid.JID]map[string]*view), clients: make(map[jid.JID]map[jid.JID]bool),
 	}
 }
 

@@ -318,7 +318,7 @@ func TestDirectory_clientsKnowWhatThereIs(t *testing.T) {
 		for _, rm := range slices.Collect(maps.Keys(w.activities)) {
 			w.HideActivity(rm)
 		}
-		if s := w.Stats(); s != (Stats{}) || len(w.people)+len(w.at)+len(w.perUser)+len(w.halls[0].byKey)+len(w.halls[1].byKey)+len(w.halls[0].hungry)+len(w.halls[1].hungry) > 0 {
+		if s := w.Stats(); s != (Stats{}) || len(w.people)+len(w.at)+len(w.Directory.clients)+len(w.halls[0].byKey)+len(w.halls[1].byKey)+len(w.halls[0].hungry)+len(w.halls[1].hungry) > 0 {
 			t.Fatalf("seed %d: something is left: %+v", seed, s)
 		}
 	}

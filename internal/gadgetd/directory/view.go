@@ -57,7 +57,7 @@ type news struct {
 // replaced: clients number them from 1 in each life.
 func (d *Directory) Open(owner jid.JID, r gadget.Request) (gadget.Content, *stanza.Error) {
 	d.closeView(d.views[owner][r.View])
-	if d.perUser[owner.Bare()] >= d.cfg.Views {
+	if d.viewsOf(owner.Bare()) >= d.cfg.Views {
 		return gadget.Content{}, &stanza.Error{Type: stanza.TypeWait, Condition: stanza.ResourceConstraint, Text: "Too many views"}
 	}
 	v := &view{
@@ -68,7 +68,10 @@ func (d *Directory) Open(owner jid.JID, r gadget.Request) (gadget.Content, *stan
 		d.views[owner] = make(map[string]*view)
 	}
 	d.views[owner][r.View] = v
-	d.perUser[owner.Bare()]++
+	if d.clients[owner.Bare()] == nil {
+		d.clients[owner.Bare()] = make(map[jid.JID]bool)
+	}
+	d.clients[owner.Bare()][owner] = true
 	d.count[r.Kind]++
 	d.fill(v)
 	return d.begin(v), nil
@@ -147,6 +150,22 @@ func (d *Directory) CloseAll(owner jid.JID) {
 	}
 }
 
+// CloseAccount closes the views of all clients of an account.
+func (d *Directory) CloseAccount(who jid.JID) {
+	for owner := range d.clients[who] {
+		d.CloseAll(owner)
+	}
+}
+
+// viewsOf counts the views of all clients of an account.
+func (d *Directory) viewsOf(who jid.JID) int {
+	n := 0
+	for owner := range d.clients[who] {
+		n += len(d.views[owner])
+	}
+	return n
+}
+
 // Viewers lists all clients that have views.
 func (d *Directory) Viewers() []jid.JID { return slices.Collect(maps.Keys(d.views)) }
 
@@ -167,9 +186,10 @@ func (d *Directory) closeView(v *view) {
 	delete(d.views[v.owner], v.id)
 	if len(d.views[v.owner]) == 0 {
 		delete(d.views, v.owner)
-	}
-	if d.perUser[v.owner.Bare()]--; d.perUser[v.owner.Bare()] == 0 {
-		delete(d.perUser, v.owner.Bare())
+		delete(d.clients[v.owner.Bare()], v.owner)
+		if len(d.clients[v.owner.Bare()]) == 0 {
+			delete(d.clients, v.owner.Bare())
+		}
 	}
 	d.count[v.kind]--
 }
