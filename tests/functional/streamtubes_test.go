@@ -165,6 +165,31 @@ func TestStreamTubes_offerInRoom(t *testing.T) {
 	}
 }
 
+// With the access control Port the activity is told from where we connect, so that
+// it knows whose connection it has.
+func TestStreamTubes_whoseConnection(t *testing.T) {
+	t.Parallel()
+	h := joinHall(t, "ada")
+	path := cmtest.As[dbus.ObjectPath](t, h.Call(h.Path, tp.InterfaceConnectionRequests, "CreateChannel", map[string]dbus.Variant{
+		tp.PropertyChannelChannelType:       dbus.MakeVariant(streamTube.Name),
+		tp.PropertyChannelTargetHandleType:  dbus.MakeVariant(int32(tp.HandleTypeRoom)),
+		tp.PropertyChannelTargetHandle:      dbus.MakeVariant(h.handle),
+		tp.PropertyChannelStreamTubeService: dbus.MakeVariant("http"),
+	}).Arg(0))
+	l, address := listen(t)
+	h.Call(path, streamTube, "Offer", uint32(2), dbus.MakeVariant(address), uint32(tp.SocketAccessControlPort), map[string]dbus.Variant{})
+	h.Expect(tubeChannelState.At(path).Args(uint32(2)))
+	id := announcedBy(t, h.Expect(updated))[0].ID
+	h.proposes(chatRoom+"/ada", "c1", fmt.Sprintf("<muc-stream xmlns='%s' tube='%d'/>", wire.NS, id))
+	from := accept(t, l).RemoteAddr().(*net.TCPAddr)
+	h.Expect(remoteConnection.At(path).Args(h.occupant("ada"), []any{"127.0.0.1", uint16(from.Port)}, uint32(1)))
+	h.Expect(cmtest.IQAnswer("result", "c1"))
+	h.Call(path, tp.InterfaceChannel, "Close")
+	over := h.Expect(connectionClosed.At(path))
+	cmtest.Equal(t, over.Arg(1), any(string(tp.ErrorCancelled)))
+	h.Expect(channelClosed.At(path))
+}
+
 // Nobody listens any more: the other side is told at once.
 func TestStreamTubes_programGone(t *testing.T) {
 	t.Parallel()
@@ -459,4 +484,39 @@ func TestTubes_notCapable(t *testing.T) {
 	h.Refused(tp.ErrorNotAvailable, h.bobTubes(), tubesType, "OfferDBusTube", calculator, map[string]dbus.Variant{})
 	self := cmtest.As[uint32](t, h.Call(h.Path, tp.InterfaceConnection, "GetSelfHandle").Arg(0))
 	h.Refused(tp.ErrorNotAvailable, h.Path, tp.InterfaceConnection, "RequestChannel", tubesType.Name, uint32(tp.HandleTypeContact), self, true)
+}
+
+// What programs on the bus serve is announced, and what contacts announce can be
+// requested of them.
+func TestTubes_capabilities(t *testing.T) {
+	t.Parallel()
+	h := bobHall(t)
+	type client struct {
+		Name    string
+		Filters []map[string]dbus.Variant
+		Tokens  []string
+	}
+	filter := func(kind *tp.Interface, property, service string) map[string]dbus.Variant {
+		return map[string]dbus.Variant{
+			tp.PropertyChannelChannelType:      dbus.MakeVariant(kind.Name),
+			tp.PropertyChannelTargetHandleType: dbus.MakeVariant(uint32(tp.HandleTypeContact)),
+			tp.PropertyChannelRequested:        dbus.MakeVariant(false),
+			property:                           dbus.MakeVariant(service),
+		}
+	}
+	h.Call(h.Path, tp.InterfaceConnectionContactCapabilities, "UpdateCapabilities", []client{{"org.freedesktop.Telepathy.Client.Chess", []map[string]dbus.Variant{
+		filter(dbusTube, tp.PropertyChannelDBusTubeServiceName, "org.laptop.Chess"),
+		filter(streamTube, tp.PropertyChannelStreamTubeService, "http"),
+	}, []string{}}})
+	h.Server.Send("<iq type='get' id='info' from='" + bobTubes + "' to='" + cmtest.Self + "'><query xmlns='" + nsDisco + "'/></iq>")
+	info := h.Expect(cmtest.IQAnswer("result", "info")).Element.First()
+	features := make(map[string]bool)
+	for f := range info.Each(nsDisco, "feature") {
+		features[f.Attr("var")] = true
+	}
+	for _, want := range []string{wire.NS, wire.Feature(wire.DBus, "org.laptop.Chess"), wire.Feature(wire.Stream, "http")} {
+		if !features[want] {
+			t.Errorf("%s is not announced", want)
+		}
+	}
 }
