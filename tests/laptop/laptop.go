@@ -37,9 +37,10 @@ type Laptop struct {
 	Name  string          // bus name of the connection
 	Path  dbus.ObjectPath // likewise
 
-	school *school.Server
-	port   uint16
-	end    func() error // of the session
+	school  *school.Server
+	port    uint16
+	account dbus.ObjectPath // of mission-control
+	end     func() error    // of the session
 
 	mu     sync.Mutex
 	heard  []*dbus.Signal

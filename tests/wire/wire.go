@@ -1,5 +1,6 @@
 // Package wire is a TCP proxy that can do to a link what school networks do:
-// let it fall silent without a word, stall one way, break it, and heal.
+// let it fall silent without a word, stall one way, break it, slow it down, and
+// heal.
 //
 // Its methods may be called from any goroutine and take effect for what is
 // read after they return.
@@ -10,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy forwards TCP connections to one address.
@@ -24,6 +26,7 @@ type Proxy struct {
 	links  map[*link]bool
 	closed bool
 	dark   bool
+	delay  time.Duration
 	change chan struct{} // closed and replaced when the state changes
 }
 
@@ -38,7 +41,13 @@ type link struct {
 // loopback. The test's end stops it.
 func Start(t testing.TB, target string) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return StartOn(t, "127.0.0.1", target)
+}
+
+// StartOn is Start on another address of this machine.
+func StartOn(t testing.TB, host, target string) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,30 +102,83 @@ func (p *Proxy) keep(l *link) bool {
 	return !p.closed
 }
 
+// piece is what was read, and when it is due on the other side.
+type piece struct {
+	data []byte
+	err  error
+	due  time.Time
+}
+
+// underWay bounds the pieces that are on their way through a slow link.
+const underWay = 1000
+
 // copy forwards one way. The end of the source is passed on; in the dark
 // nothing is, not even that.
 func (p *Proxy) copy(l *link, to, from *net.TCPConn) {
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		if !p.awaitLight(l) {
-			return
+	pieces := make(chan piece, underWay)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer func() {
+		for range pieces { // the reader may wait for room
 		}
-		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
-				l.close()
+	}()
+	reading.Go(func() {
+		defer close(pieces)
+		for {
+			buf := make([]byte, 32<<10)
+			n, err := from.Read(buf)
+			pieces <- piece{buf[:n], err, time.Now().Add(p.lag())}
+			if err != nil {
 				return
 			}
 		}
-		if err == io.EOF {
-			to.CloseWrite()
-			return
-		}
-		if err != nil {
-			l.close()
+	})
+	for one := range pieces {
+		if !l.awaitDue(one.due) || !p.awaitLight(l) || !l.pass(to, one) {
 			return
 		}
 	}
+}
+
+// pass writes a piece; false is the end of this way.
+func (l *link) pass(to *net.TCPConn, one piece) bool {
+	if len(one.data) > 0 {
+		if _, err := to.Write(one.data); err != nil {
+			l.close()
+			return false
+		}
+	}
+	switch one.err {
+	case nil:
+		return true
+	case io.EOF:
+		to.CloseWrite()
+	default:
+		l.close()
+	}
+	return false
+}
+
+// awaitDue waits for a time; false is the end of the link.
+func (l *link) awaitDue(due time.Time) bool {
+	wait := time.Until(due)
+	if wait <= 0 {
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.ended:
+		return false
+	}
+}
+
+func (p *Proxy) lag() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.delay
 }
 
 // awaitLight holds what was read back while the proxy is dark; false is the
@@ -143,6 +205,13 @@ func (p *Proxy) Cut() { p.set(true) }
 
 // Heal lets everything through again, first what was held back.
 func (p *Proxy) Heal() { p.set(false) }
+
+// Delay has what is read from now on arrive so much later, either way.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
 
 func (p *Proxy) set(dark bool) {
 	p.mu.Lock()

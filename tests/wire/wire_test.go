@@ -103,3 +103,17 @@ func TestProxy_targetDown(t *testing.T) {
 		t.Error("a link to nowhere lives")
 	}
 }
+
+func TestProxy_delays(t *testing.T) {
+	const lag = 50 * time.Millisecond
+	p, client, server := pair(t)
+	p.Delay(lag)
+	began := time.Now()
+	send(t, client, "late")
+	expect(t, server, "late")
+	send(t, server, "later")
+	expect(t, client, "later")
+	if took := time.Since(began); took < 2*lag {
+		t.Errorf("there and back in %v", took)
+	}
+}
