@@ -26,7 +26,7 @@ func (d *discard) Send(e *stanza.Element) {
 // in-process server: everybody publishes, comes, and opens two views; then one
 // in five shares an activity. It tells what one child takes of the component.
 func BenchmarkSchool(b *testing.B) {
-	const children, activities = 5_000, 1_000
+	const children, activities = 50_000, 10_000
 	for b.Loop() {
 		w := newWorld(b, func(c *Config) { c.Limits.Size = 200 })
 		out := &discard{world: w}

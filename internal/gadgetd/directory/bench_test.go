@@ -3,6 +3,7 @@ package directory
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"telepathy-olpc/xmpp/gadget"
@@ -29,9 +30,9 @@ func benchActivity(i int) (olpc.Activity, olpc.Properties) {
 		olpc.Properties{"type": fmt.Sprint("org.laptop.A", i%20), "name": fmt.Sprint("Activity ", i), "color": "#00EA11,#00588C", "tags": "", "private": false}
 }
 
-// benchWorld is a school with everybody there, each with two views.
-func benchWorld(b *testing.B, views bool) *Directory {
-	b.Helper()
+// benchWorld is a school with everybody there, each with two views; it is the
+// same for all benchmarks, which leave as much in it as there was.
+var benchWorld = sync.OnceValue(func() *Directory {
 	d := New(Config{Notify: func(jid.JID, gadget.Notification) {}, Dirty: func() {}, Limits: Limits{Views: 8, Size: 200}})
 	for i := range benchBuddies {
 		d.ShowBuddy(benchBuddy(i))
@@ -43,26 +44,19 @@ func benchWorld(b *testing.B, views bool) *Directory {
 			d.Join(a.Room, benchBuddy(i*5+k).JID)
 		}
 	}
-	for i := range benchBuddies * btoi(views) {
+	for i := range benchBuddies {
 		owner := addr(fmt.Sprintf("%040x@school.test/sugar", i))
 		d.Open(owner, gadget.Request{Kind: gadget.Buddies, View: "1", Size: 20})
 		d.Open(owner, gadget.Request{Kind: gadget.Activities, View: "2", Size: 10})
 	}
 	d.Flush()
 	return d
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
+})
 
 // BenchmarkBuddy is what it costs that one of 50,000, of whom each has two
 // views, goes and comes back.
 func BenchmarkBuddy(b *testing.B) {
-	d := benchWorld(b, true)
+	d := benchWorld()
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
@@ -77,7 +71,7 @@ func BenchmarkBuddy(b *testing.B) {
 // BenchmarkActivity is what it costs that one of 10,000 changes its name and
 // one child joins it and leaves.
 func BenchmarkActivity(b *testing.B) {
-	d := benchWorld(b, true)
+	d := benchWorld()
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
@@ -95,7 +89,7 @@ func BenchmarkActivity(b *testing.B) {
 
 // BenchmarkOpen is a random view of twenty buddies, opened and closed.
 func BenchmarkOpen(b *testing.B) {
-	d := benchWorld(b, false)
+	d := benchWorld()
 	owner := addr("visitor@school.test/sugar")
 	b.ReportAllocs()
 	for b.Loop() {
@@ -109,7 +103,7 @@ func BenchmarkOpen(b *testing.B) {
 // BenchmarkSearch is a search for part of a name that a few have, and for one
 // that thousands have.
 func BenchmarkSearch(b *testing.B) {
-	d := benchWorld(b, false)
+	d := benchWorld()
 	for _, alias := range []string{"njeri 2345", "tom", "o"} {
 		b.Run(alias, func(b *testing.B) {
 			b.ReportAllocs()
