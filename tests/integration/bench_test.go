@@ -39,6 +39,11 @@ func BenchmarkSchool(b *testing.B) {
 		{"room message and answer", benchmarkRoundTrip},
 		{"room messages", benchmarkMessages},
 		{"files", benchmarkFiles},
+		{"tube call", benchmarkTubeCalls},
+		{"tube call of 1 MB", benchmarkTubeLargeCalls},
+		{"tube signals", benchmarkTubeSignals},
+		{"stream tube", benchmarkStreamTube},
+		{"stream tube opened", benchmarkStreamTubeOpening},
 	} {
 		b.Run(benchmark.name, func(b *testing.B) { benchmark.run(b, openPair(b, server, binary)) })
 	}
