@@ -66,8 +66,17 @@ func (c *circle) requestTube(r *channels.Request, kind tubes.Type, service strin
 var errTooMany = tp.Errorf(tp.ErrorNotAvailable, "there are too many tubes")
 
 // start makes a tube of ours, which is not offered yet; nil when there are too
-// many.
+// many, also for others to take notice of all.
 func (c *circle) start(kind tubes.Type, service string) *tube {
+	ours := 0
+	for _, t := range c.list {
+		if t.own || t.state == tp.TubeChannelStateOpen {
+			ours++
+		}
+	}
+	if ours >= tubes.MaxTubes {
+		return nil
+	}
 	t := &tube{
 		circle: c, Tube: tubes.Tube{Type: kind, Service: service, ID: c.freeID()},
 		own: true, initiator: c.self(), state: tp.TubeChannelStateNotOffered,

@@ -94,6 +94,9 @@ func (t *tube) listen(control tp.SocketAccessControl) error {
 		events = t.pipe.events()
 	}
 	s, err := dbuspeer.Listen(os.Getenv("XDG_RUNTIME_DIR"), access, events)
+	if err != nil { // it may be gone, or too long for a socket
+		s, err = dbuspeer.Listen("", access, events)
+	}
 	if err != nil {
 		t.circle.host.Log().WithError(err).Warn("No socket for a tube")
 		return tp.Errorf(tp.ErrorNotAvailable, "%v", err)

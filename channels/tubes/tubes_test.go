@@ -178,6 +178,20 @@ func TestCircle_tooManyTubes(t *testing.T) {
 	}
 }
 
+// Others read no more of ours than that.
+func TestCircle_tooManyOwnTubes(t *testing.T) {
+	w := newWorld(t)
+	c := w.join()
+	for range tubes.MaxTubes {
+		if c.start(tubes.Stream, "http") == nil {
+			t.Fatal("too few are allowed")
+		}
+	}
+	if c.start(tubes.Stream, "http") != nil {
+		t.Error("there is no limit")
+	}
+}
+
 func TestHandleMessage_tooManyOffers(t *testing.T) {
 	w := newWorld(t)
 	for i := range 3 * maxOffers {

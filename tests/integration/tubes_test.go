@@ -1,9 +1,14 @@
 package integration
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"io"
+	"net"
 	"os/exec"
+	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
@@ -14,7 +19,8 @@ import (
 )
 
 // Three children share a D-Bus tube: calls reach one, signals all, also those of
-// 10 MB, and what is for one does not get to the third.
+// 10 MB, and what is for one does not get to the third. A book
+// is read over a stream tube.
 func testTubes(t *testing.T, s *school.Server) {
 	cm := cmtest.Start(t, sugars(s, "Tara")...)
 	var raw [20]byte
@@ -47,9 +53,59 @@ func testTubes(t *testing.T, s *school.Server) {
 	if err != nil || string(out) != "ok\n" {
 		t.Errorf("%v: %s", err, out)
 	}
+	testStreamTube(t, cm, paths)
 	for _, c := range connections {
 		c.Disconnect()
 	}
+}
+
+// testStreamTube has the second child read what the first offers, over several
+// connections at a time; the third does not accept.
+func testStreamTube(t *testing.T, cm *cmtest.CM, paths []dbus.ObjectPath) {
+	tubes := tp.InterfaceChannelTubes
+	book := make([]byte, 5<<20)
+	rand.Read(book)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				c.Write(book)
+			}()
+		}
+	}()
+	type inet struct {
+		Host string
+		Port uint16
+	}
+	number := cmtest.As[uint32](t, cm.Call(paths[0], tubes, "OfferStreamTube", "read-activity-http", map[string]dbus.Variant{},
+		uint32(2), dbus.MakeVariant(inet{"127.0.0.1", uint16(l.Addr().(*net.TCPAddr).Port)}), uint32(0), dbus.MakeVariant(uint32(0))).Arg(0))
+	id := cmtest.As[uint32](t, cm.ExpectWithin(patience, cmtest.Signal(tp.SignalChannelTubesNewTube).At(paths[1])).Arg(0))
+	cmtest.Equal(t, id, number)
+	address := cmtest.As[inet](t, cm.Call(paths[1], tubes, "AcceptStreamTube", id, uint32(2), uint32(0), dbus.MakeVariant(uint32(0))).Arg(0))
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			c, err := net.Dial("tcp", net.JoinHostPort(address.Host, strconv.Itoa(int(address.Port))))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, book) {
+				t.Errorf("read %d bytes of %d, %v", len(got), len(book), err)
+			}
+		})
+	}
+	readers.Wait()
 }
 
 // tubesOf joins a room as Sugar does and gives its Tubes channel.
