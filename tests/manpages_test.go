@@ -11,7 +11,7 @@ import (
 
 var (
 	manFlag = regexp.MustCompile(`(?m)^\.(?:It|Op) Fl Fl ([a-z0-9-]+)`)
-	goFlag  = regexp.MustCompile(`flags\.\w+\("([a-z0-9-]+)"`)
+	goFlag  = regexp.MustCompile(`(?:flags\.\w+\(|\{name: )"([a-z0-9-]+)", (?:"|false|0|usage: "[^"]*", set)`)
 	goEnv   = regexp.MustCompile(`"([A-Z]+_OLPC_[A-Z]+|OLPC_[A-Z_]+)"`)
 )
 
