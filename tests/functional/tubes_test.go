@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
@@ -66,7 +68,7 @@ func announced(nick string, id uint32, stream string) string {
 		calculator, id, stream, chatRoom, wire.UniqueName(nick))
 }
 
-// said gives the tubes in a presence of ours.
+// announcedBy gives the tubes in a presence of ours.
 func announcedBy(t testing.TB, presence *cmtest.Event) []wire.Tube {
 	t.Helper()
 	open, told := wire.ParseAnnouncement(presence.Element.With(stanza.A("from", chatSelf)))
@@ -84,7 +86,7 @@ func dial(t testing.TB, address string) *dbus.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal("root")}); err != nil {
+	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err != nil {
 		t.Fatal(err)
 	}
 	return conn
