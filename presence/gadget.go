@@ -143,6 +143,9 @@ func (g *Gadget) Close() {
 	for _, timer := range g.gone {
 		timer.Stop()
 	}
+	for _, v := range g.views {
+		v.trust()
+	}
 	g.over, g.publishing = true, false
 	g.searched, g.buddies, g.rooms = true, jid.JID{}, jid.JID{}
 	waiting := g.waiting

@@ -271,3 +271,89 @@ func TestGadget_none(t *testing.T) {
 		r.expect("open: org.freedesktop.Telepathy.Error.NotAvailable: the server has no component for views")
 	})
 }
+
+// A component that has started again learns only little by little who is there:
+// nobody goes and comes meanwhile, and who is not told of again goes in the end.
+func TestGadget_restartLittleByLittle(t *testing.T) {
+	gadgetTest(t, Sizes{On: true, Buddies: 2, Activities: 1}, func(r *gadgetRig) {
+		bobs, eves := gadget.Buddy{JID: bob, Properties: paint("red")}, gadget.Buddy{JID: eve}
+		r.reply("ask <view id=1", gadget.Content{Kind: gadget.Activities, Activities: []gadget.Activity{chessWith(bobs, eves)}})
+		r.reply("ask <view id=2", gadget.Content{Kind: gadget.Buddies, Buddies: []gadget.Buddy{bobs, eves}})
+		r.pass(introduction)
+		r.log = nil
+		r.presence("")
+		r.expect("ask <view id=3 size=1><activity>", "ask <view id=4 size=2><buddy>")
+		r.reply("ask <view id=3", gadget.Content{Kind: gadget.Activities})
+		r.reply("ask <view id=4", gadget.Content{Kind: gadget.Buddies})
+		r.news(gadget.Added{Kind: gadget.Activities, View: "3", Activities: []gadget.Activity{chessWith()}})
+		r.news(gadget.Membership{View: "3", Room: chess, Joined: []gadget.Buddy{bobs}})
+		r.news(gadget.Added{Kind: gadget.Buddies, View: "4", Buddies: []gadget.Buddy{bobs}})
+		r.pass(mourning / 2)
+		r.expect()
+		// There is place for the new one, as eve was not told of again; in chess she may be still.
+		r.news(gadget.Added{Kind: gadget.Buddies, View: "4", Buddies: []gadget.Buddy{{JID: sugarJID("zoe@school.test")}}})
+		r.expect("PresencesChanged zoe=available")
+		r.pass(mourning / 2)
+		r.expect("ActivitiesChanged eve []", "PresencesChanged eve=offline")
+	})
+}
+
+// What is shown of a component that was killed, which says nothing, goes when it
+// is missed, and comes back with it.
+func TestGadget_vanished(t *testing.T) {
+	gadgetTest(t, Sizes{On: true, Buddies: 2}, func(r *gadgetRig) {
+		bobs := gadget.Buddy{JID: bob, Properties: paint("red")}
+		r.reply("ask <view id=1", gadget.Content{Kind: gadget.Buddies, Buddies: []gadget.Buddy{bobs}})
+		r.pass(introduction)
+		r.log = nil
+		isThere := func(err error) {
+			t.Helper()
+			r.pass(checkup - introduction)
+			for _, q := range r.asked {
+				if strings.Contains(q.what, "<ping>") {
+					q := r.next(q.what)
+					r.do(func() { q.answer(nil, err) })
+					r.log = nil
+					return
+				}
+			}
+			t.Fatalf("nobody asks whether it is there: %v", r.asked)
+		}
+		isThere(&stanza.Error{Type: stanza.TypeCancel, Condition: stanza.FeatureNotImplemented})
+		r.pass(introduction)
+		isThere(&stanza.Error{Type: stanza.TypeWait, Condition: stanza.ServiceUnavailable})
+		r.pass(mourning - time.Second)
+		r.expect()
+		r.pass(time.Second)
+		r.expect("PresencesChanged bob=offline")
+		for _, q := range r.asked {
+			t.Errorf("asked %s", q.what)
+		}
+		r.pass(checkup - mourning)
+		q := r.next("ask <ping>")
+		r.do(func() { q.answer(nil, nil) })
+		r.expect("ask <ping>", "send gadget.school.test <>", "ask <view id=2 size=2><buddy>")
+		r.reply("ask <view id=2", gadget.Content{Kind: gadget.Buddies, Buddies: []gadget.Buddy{bobs}})
+		r.expect("PresencesChanged bob=available")
+	})
+}
+
+// Of two components one goes on when the other goes.
+func TestGadget_twoComponents(t *testing.T) {
+	gadgetTest(t, Sizes{On: true, Buddies: 2, Activities: 2}, func(r *gadgetRig) {
+		r.reply("ask <view id=1", gadget.Content{Kind: gadget.Activities, Activities: []gadget.Activity{chessWith(gadget.Buddy{JID: eve})}})
+		r.reply("ask <view id=2", gadget.Content{Kind: gadget.Buddies, Buddies: []gadget.Buddy{{JID: bob}}})
+		other := sugarJID("index.school.test")
+		r.do(func() { r.gadget.rooms = other })
+		r.pass(introduction)
+		r.log = nil
+		r.presence("unavailable")
+		r.do(func() {
+			r.gadget.HandlePresence(stanza.New(stanza.NSClient, "presence", stanza.A("from", other.String())))
+		})
+		r.reply("ask <view id=3", gadget.Content{Kind: gadget.Activities, Activities: []gadget.Activity{chessWith(gadget.Buddy{JID: eve})}})
+		r.expect("ask <view id=3 size=2><activity>")
+		r.pass(mourning)
+		r.expect("PresencesChanged bob=offline")
+	})
+}

@@ -153,6 +153,7 @@ func (g *Gadget) restarted(who jid.JID) {
 		case g.address(v.request.Kind) != who:
 		case v.lasting:
 			delete(g.views, v.request.View)
+			v.doubt()
 			g.open(v)
 		default:
 			g.end(v)
@@ -194,6 +195,7 @@ func (g *Gadget) bury(who jid.JID) {
 		switch {
 		case g.address(v.request.Kind) != who:
 		case v.lasting:
+			v.trust()
 			v.show(gadget.Content{})
 		default:
 			g.end(v)

@@ -39,6 +39,7 @@ type View struct {
 
 	buddies    map[jid.JID]bool // that it shows for their own sake
 	activities map[jid.JID]*viewed
+	doubts     *doubts // nil without
 }
 
 // viewed is an activity in a view.
@@ -81,13 +82,18 @@ func (v *View) Close() {
 // user knows that of itself.
 func (v *View) forget() {
 	v.events = ViewEvents{}
+	v.trust()
 	delete(v.gadget.views, v.request.View)
 	v.show(gadget.Content{})
 }
 
 // take takes the answer to the request for the view.
 func (v *View) take(c gadget.Content) {
-	if v.gadget.views[v.request.View] == v && c.Kind == v.request.Kind {
+	switch {
+	case v.gadget.views[v.request.View] != v || c.Kind != v.request.Kind:
+	case v.doubts != nil:
+		v.add(gadget.Added{Buddies: c.Buddies, Activities: c.Activities})
+	default:
 		v.show(c)
 	}
 }
@@ -121,6 +127,7 @@ func (v *View) show(c gadget.Content) {
 // add brings buddies and activities into the view. Those that are there already
 // are told anew.
 func (v *View) add(n gadget.Added) {
+	v.confirm(n)
 	before := v.everybody()
 	var added []olpc.Activity
 	told := n.Buddies
@@ -137,7 +144,7 @@ func (v *View) add(n gadget.Added) {
 			v.gadget.activities.showActivity(x.Activity, x.Properties)
 		} else {
 			maps.Copy(touched, was.members)
-			was.members = make(map[jid.JID]bool)
+			was.members = v.doubtful(x.Room)
 			v.gadget.activities.redescribe(x.Activity, x.Properties)
 		}
 		for _, b := range x.Buddies {
@@ -158,6 +165,7 @@ func (v *View) add(n gadget.Added) {
 
 // remove takes buddies and activities out of the view.
 func (v *View) remove(n gadget.Removed) {
+	v.dispel(n)
 	before := v.everybody()
 	var gone []olpc.Activity
 	touched := make(map[jid.JID]bool)
@@ -186,11 +194,13 @@ func (v *View) change(n gadget.Membership) {
 	before := v.everybody()
 	touched := make(map[jid.JID]bool)
 	for _, b := range n.Joined {
+		v.sure(n.Room, b.JID)
 		if len(x.members) < gadget.MaxEntries && v.gadget.admitsBuddy(b.JID) {
 			x.members[b.JID] = true
 		}
 	}
 	for _, who := range n.Left {
+		v.sure(n.Room, who)
 		delete(x.members, who)
 		touched[who] = true
 	}
