@@ -298,7 +298,7 @@ func TestReceiver_manyUnfinished(t *testing.T) {
 		}
 	}
 	h.hear("Ada", last, []byte("z"))
-	h.check("Ada "+strings.Repeat("a", rounds/often+1)+"z")
+	h.check("Ada " + strings.Repeat("a", rounds/often+1) + "z")
 }
 
 func TestRoundTrip(t *testing.T) {
