@@ -11,6 +11,8 @@ package mucbytestream
 
 import (
 	"encoding/base64"
+	"slices"
+	"strings"
 
 	"telepathy-olpc/xmpp/amp"
 	"telepathy-olpc/xmpp/jid"
@@ -46,8 +48,23 @@ func buildBlock(to jid.JID, sid string, part frag, block []byte) *stanza.Element
 	}
 	return stanza.New(stanza.NSClient, "message", stanza.A("to", to.String()), stanza.A("type", typ),
 		stanza.New(NS, "data", stanza.A("sid", sid), stanza.A("frag", string(part)),
-			stanza.Text(base64.StdEncoding.EncodeToString(block))),
+			stanza.Text(encode(block))),
 		amp.Immediate)
+}
+
+// encode is EncodeToString without a second copy of the text, of which a long
+// message would leave much behind.
+func encode(block []byte) string {
+	const step = 3 << 10 // divides by three: padding comes at the end alone
+	var piece [4 << 10]byte
+	var text strings.Builder
+	text.Grow(base64.StdEncoding.EncodedLen(len(block)))
+	for part := range slices.Chunk(block, step) {
+		n := base64.StdEncoding.EncodedLen(len(part))
+		base64.StdEncoding.Encode(piece[:n], part)
+		text.Write(piece[:n])
+	}
+	return text.String()
 }
 
 // block is what one stanza carries.

@@ -1,16 +1,19 @@
 package mucbytestream
 
 import (
+	"slices"
+
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
 )
 
 // Limits on messages that are not whole yet. Each counts with partOverhead
-// more than its bytes, so that very many empty ones do not come free, nor the
-// search among them.
+// more than its bytes, and each of its fragments with fragmentOverhead, so that
+// very many empty ones do not come free, nor the search among them.
 const (
-	maxUnfinished = 2 * MaxMessage
-	partOverhead  = 16 << 10
+	maxUnfinished    = 2 * MaxMessage
+	partOverhead     = 16 << 10
+	fragmentOverhead = 64
 )
 
 // Receiver puts the messages of all streams together. It keeps what is not whole
@@ -35,11 +38,14 @@ type source struct {
 }
 
 type unfinished struct {
-	data    []byte
-	touched int // the clock at the last fragment
+	fragments [][]byte // put together when the last one has come
+	length    int      // of all
+	touched   int      // the clock at the last fragment
 }
 
-func (u *unfinished) size() int { return len(u.data) + partOverhead }
+func (u *unfinished) size() int {
+	return u.length + partOverhead + len(u.fragments)*fragmentOverhead
+}
 
 // NewReceiver returns one without streams.
 func NewReceiver() *Receiver {
@@ -99,7 +105,7 @@ func (r *Receiver) add(from source, b block) (whole []byte) {
 	u := r.parts[from]
 	continues := b.part == middle || b.part == last
 	switch {
-	case !ok, len(data) > MaxMessage, continues && u != nil && len(u.data)+len(data) > MaxMessage:
+	case !ok, len(data) > MaxMessage, continues && u != nil && u.length+len(data) > MaxMessage:
 		r.drop(from) // it has a hole now, or gets too long
 		return nil
 	case b.part == complete:
@@ -113,7 +119,7 @@ func (r *Receiver) add(from source, b block) (whole []byte) {
 	case b.part == middle:
 		r.grow(from, data)
 	default:
-		whole = append(u.data, data...)
+		whole = slices.Concat(append(u.fragments, data)...)
 		r.drop(from)
 	}
 	return whole
@@ -129,8 +135,9 @@ func (r *Receiver) grow(from source, data []byte) {
 	}
 	r.clock++
 	u.touched = r.clock
-	u.data = append(u.data, data...)
-	r.size += len(data)
+	u.fragments = append(u.fragments, data)
+	u.length += len(data)
+	r.size += len(data) + fragmentOverhead
 	for r.size > maxUnfinished {
 		r.drop(r.stalest())
 	}
