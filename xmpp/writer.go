@@ -15,8 +15,10 @@ const (
 	// writeChunk is what has to get out within the stall time: little enough
 	// for the slowest link that is still of use.
 	writeChunk = 16 << 10
-	// keepBuffer bounds the buffer that a burst leaves behind.
-	keepBuffer = 64 << 10
+	// keepBuffer bounds the buffer that a burst leaves behind. A few of the
+	// largest stanzas of a tube fit in, so that a long message does not make
+	// one anew for each.
+	keepBuffer = 256 << 10
 )
 
 var errOverflow = fmt.Errorf("%w: more to send than the network takes", ErrLost)
