@@ -7,42 +7,14 @@ import (
 
 const chatBundle = "org.laptop.Chat"
 
-// talk is an activity that both children have open.
+// talk is a Chat that both children have open.
 type talk struct {
-	s                *Stage
-	id               string // of the activity
-	alices, bobs     *Process
-	aliceIs, bobIs   string // their nicks when it began
-	aliceSays, reply string
+	*sharing
+	aliceSays, bobSays string
 }
 
 func (s *Stage) newTalk(aliceSays, bobSays string) *talk {
-	return &talk{s: s, aliceIs: s.alice.nick, bobIs: s.bob.nick, aliceSays: aliceSays, reply: bobSays}
-}
-
-// begin: Alice starts Chat.
-func (t *talk) begin(ctx context.Context) (err error) {
-	t.alices, t.id, err = t.s.alice.launch(ctx, chatBundle, "")
-	return err
-}
-
-// seen waits until a child's Neighborhood has the activity with all that is wanted of it.
-func (t *talk) seen(ctx context.Context, by *laptop, wanted map[string]any) error {
-	wanted["id"], wanted["bundle"] = t.id, chatBundle
-	return by.shell.until(ctx, nil, "activity", wanted)
-}
-
-// together waits until each activity has the other child in it, and nobody else.
-func (t *talk) together(ctx context.Context) error {
-	for p, other := range map[*Process]string{t.bobs: t.aliceIs, t.alices: t.bobIs} {
-		if err := p.until(ctx, nil, "shared"); err != nil {
-			return err
-		}
-		if err := p.until(ctx, nil, "in_it", []string{other}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return &talk{sharing: s.newSharing(chatBundle), aliceSays: aliceSays, bobSays: bobSays}
 }
 
 // exchange: what each says comes to the other, once.
@@ -52,7 +24,7 @@ func (t *talk) exchange(ctx context.Context) error {
 		nick, text string
 	}{
 		{t.alices, t.bobs, t.aliceIs, t.aliceSays},
-		{t.bobs, t.alices, t.bobIs, t.reply},
+		{t.bobs, t.alices, t.bobIs, t.bobSays},
 	} {
 		if err := line.from.call(ctx, nil, "say", line.text); err != nil {
 			return err
@@ -73,21 +45,11 @@ func (t *talk) exchange(ctx context.Context) error {
 	return nil
 }
 
-// ending is how both kinds of sharing end: Bob leaves, then Alice.
+// ending of a talk: Alice is told as well.
 func (t *talk) ending() []check {
-	s := t.s
-	return []check{
-		{"Bob leaves", func(ctx context.Context) error { return t.bobs.close(ctx) }},
-		{"Alice is told that Bob has left", func(ctx context.Context) error {
-			return t.alices.until(ctx, nil, "told", t.bobIs, t.bobIs+" left the chat")
-		}},
-		{"Alice does not see Bob in it any more", func(ctx context.Context) error {
-			return s.alice.shell.until(ctx, nil, "without", t.id, t.bobIs)
-		}},
-		{"Alice leaves", func(ctx context.Context) error { return t.alices.close(ctx) }},
-		{"nothing of it stays with Bob", func(ctx context.Context) error { return s.bob.shell.until(ctx, nil, "no_activity", t.id) }},
-		{"nothing of it stays with Alice", func(ctx context.Context) error { return s.alice.shell.until(ctx, nil, "no_activity", t.id) }},
-	}
+	return t.sharing.ending(check{"Alice is told that Bob has left", func(ctx context.Context) error {
+		return t.alices.until(ctx, nil, "told", t.bobIs, t.bobIs+" left the chat")
+	}})
 }
 
 // chat: an activity that all may see and join.
@@ -95,12 +57,7 @@ func (s *Stage) chat() []check {
 	t := s.newTalk("Which tree is in front of your house? / 平", "An old lime")
 	return append([]check{
 		{"Alice starts Chat", t.begin},
-		{"Alice shares it with her Neighborhood", func(ctx context.Context) error {
-			if err := t.alices.call(ctx, nil, "share", false); err != nil {
-				return err
-			}
-			return t.alices.until(ctx, nil, "shared")
-		}},
+		{"Alice shares it with her Neighborhood", t.share},
 		{"Bob sees it, public, and Alice in it", func(ctx context.Context) error {
 			return t.seen(ctx, s.bob, map[string]any{"private": false, "colors": s.alice.colors, "buddies": []string{t.aliceIs}})
 		}},
@@ -109,13 +66,7 @@ func (s *Stage) chat() []check {
 			s.photograph(ctx, "shared")
 			return err
 		}},
-		{"Bob joins", func(ctx context.Context) (err error) {
-			var id string
-			if t.bobs, id, err = s.bob.launch(ctx, chatBundle, t.id); err == nil && id != t.id {
-				err = fmt.Errorf("he has started the activity %s", id)
-			}
-			return err
-		}},
+		{"Bob joins", t.join},
 		{"both are in it, for both", t.together},
 		{"Alice is told that Bob has joined", func(ctx context.Context) error {
 			return t.alices.until(ctx, nil, "told", t.bobIs, t.bobIs+" joined the chat")

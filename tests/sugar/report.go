@@ -44,7 +44,7 @@ const guide = `look there, for each child, at
   failed-*.png    the screen at the end of the step that failed
   session.log     the bus and what it starts: mission-control, and the connection manager with all its stanzas
   shell.log       the shell; Sugar's own logs, one for each activity, are in the folder sugar
-and at server.log, the school server's`
+and at server.log, the school server's, and gadget.log, the component's if there is one`
 
 // end sums up.
 func (r *report) end() error {

@@ -25,6 +25,12 @@ var steps = []step{
 	{"neighborhood", true, (*Stage).neighborhood},
 	{"chat", false, (*Stage).chat},
 	{"invite", false, (*Stage).invite},
+	{"journalft", false, (*Stage).journalft},
+	{"memorize", false, (*Stage).memorize},
+	{"pippy", false, (*Stage).pippy},
+	{"calculate", false, (*Stage).calculate},
+	{"read", false, (*Stage).read},
+	{"write", false, (*Stage).write},
 	{"profile", false, (*Stage).profile},
 	{"return", false, (*Stage).comeBack},
 }

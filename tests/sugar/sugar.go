@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Binary string      // the connection manager; absolute
 	Server school.Kind // of the school
+	Gadget string      // the program of the server component, absolute; with it, the school has no shared roster
 	Steps  []string    // names of the optional steps; none means all
 	Out    string      // folder for what is left of the run: report, logs, screenshots; absolute
 	Report io.Writer   // gets the lines of the report as well
@@ -48,6 +49,7 @@ var errFailed = errors.New("not all checks passed")
 type Stage struct {
 	alice, bob *laptop
 	server     *school.Server
+	gadget     *gadget // nil where there is a shared roster
 	report     *report
 }
 
@@ -63,12 +65,20 @@ func Run(ctx context.Context, opts Options) (err error) {
 	defer file.Close()
 	s := &Stage{report: &report{out: io.MultiWriter(opts.Report, file), folder: opts.Out, began: time.Now()}}
 	defer func() { err = errors.Join(err, s.close()) }()
-	s.report.title(string(opts.Server))
+	s.report.title(opts.title())
 	if err := s.open(ctx, opts); err != nil {
-		return fmt.Errorf("%s did not get as far as the first step: %w\nlogs are in %s", opts.Server, err, opts.Out)
+		return fmt.Errorf("%s: not as far as the first step: %w\nlogs are in %s", opts.title(), err, opts.Out)
 	}
 	s.play(ctx, opts.Steps)
 	return s.report.end()
+}
+
+// title says which school it is.
+func (o Options) title() string {
+	if o.Gadget != "" {
+		return string(o.Server) + " without shared roster, with the component"
+	}
+	return string(o.Server)
 }
 
 // prepareOut empties the folder of the last run; it removes no folder that is something else.
@@ -96,9 +106,7 @@ func (s *Stage) open(ctx context.Context, opts Options) error {
 	if s.bob, err = newLaptop(ctx, opts, pupil{nick: "Bob", colors: "#00A0FF,#8BFF7A"}); err != nil {
 		return err
 	}
-	s.server, err = school.Start(ctx, school.Options{
-		Kind: opts.Server, Domain: domain, DirectPort: sugarPort, Members: []string{s.alice.account, s.bob.account}})
-	if err != nil {
+	if err := s.openSchool(ctx, opts); err != nil {
 		return err
 	}
 	for _, l := range s.laptops() {
@@ -107,6 +115,19 @@ func (s *Stage) open(ctx context.Context, opts Options) error {
 		}
 	}
 	return nil
+}
+
+// openSchool starts the server, and the component if there is to be one.
+func (s *Stage) openSchool(ctx context.Context, opts Options) (err error) {
+	o := school.Options{Kind: opts.Server, Domain: domain, DirectPort: sugarPort, Members: []string{s.alice.account, s.bob.account}}
+	if opts.Gadget != "" {
+		o.Roster, o.Component = school.RosterNone, gadgetLabel
+	}
+	if s.server, err = school.Start(ctx, o); err != nil || opts.Gadget == "" {
+		return err
+	}
+	s.gadget, err = startGadget(ctx, opts.Gadget, opts.Out, s.server)
+	return err
 }
 
 func (s *Stage) laptops() []*laptop { return []*laptop{s.alice, s.bob} }
@@ -118,6 +139,9 @@ func (s *Stage) close() error {
 		if l != nil {
 			errs = append(errs, l.stop())
 		}
+	}
+	if s.gadget != nil {
+		errs = append(errs, s.gadget.stop())
 	}
 	if s.server != nil {
 		errs = append(errs, os.WriteFile(filepath.Join(s.report.folder, "server.log"), []byte(s.server.Log()), 0o644), s.server.Stop())

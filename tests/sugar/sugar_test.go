@@ -22,7 +22,7 @@ func TestChosen(t *testing.T) {
 		name         string
 		wanted, want []string
 	}{
-		{"all", nil, []string{"neighborhood", "chat", "invite", "profile", "return"}},
+		{"all", nil, []string{"neighborhood", "chat", "invite", "journalft", "memorize", "pippy", "calculate", "read", "write", "profile", "return"}},
 		{"one, and what it needs", []string{"invite"}, []string{"neighborhood", "invite"}},
 		{"in the order of the story", []string{"return", "chat"}, []string{"neighborhood", "chat", "return"}},
 	} {

@@ -1,18 +1,28 @@
 """What the test sees of Sugar's shell, and does in it as its child would."""
+import hashlib
+import os
 import types
 
 from gi.repository import Gdk
 from gi.repository import Gio
 from gi.repository import GLib
+from gi.repository import Gtk
 
 import jarabe.frame
+from jarabe.frame.activitiestray import BaseTransferButton
+from jarabe.frame.activitiestray import IncomingTransferButton
 from jarabe.journal import misc
+from jarabe.journal import model as journal
+from jarabe.journal import palettes
 from jarabe.model import bundleregistry
+from jarabe.model import filetransfer
+from jarabe.model import friends
 from jarabe.model import invites
 from jarabe.model import neighborhood
 from jarabe.model import shell
 from jarabe.model.buddy import get_owner_instance
 from jarabe.view.buddymenu import BuddyMenu
+from sugar3.datastore import datastore
 from sugar3.graphics.xocolor import XoColor
 
 
@@ -72,7 +82,7 @@ def state():
     for b in people:
         b['key'] = b['key'][:20] + '…'
     return {'buddies': people, 'activities': activities(),
-            'invitations': invitations()}
+            'invitations': invitations(), 'files': files()}
 
 
 def _like(found, wanted):
@@ -132,13 +142,24 @@ def active(activity_id):
     """Is an activity in front, and can it be asked to invite?"""
     a = shell.get_model().get_active_activity()
     return a is not None and a.get_activity_id() == activity_id and \
-        a.get_service() is not None
+        a.get_service() is not None and \
+        a.props.launch_status == shell.Activity.LAUNCHED
+
+
+def _menu(address):
+    """What is needed of the menu of a buddy."""
+    model = [b for b in _others() if _address(b) == address][0]
+    return types.SimpleNamespace(_buddy=model)
 
 
 def invite(address):
     """Choose "Invite to …" in the menu of a buddy."""
-    model = [b for b in _others() if _address(b) == address][0]
-    BuddyMenu._invite_friend_cb(types.SimpleNamespace(_buddy=model), None)
+    BuddyMenu._invite_friend_cb(_menu(address), None)
+
+
+def make_friend(address):
+    """Choose "Make friend" in the menu of a buddy."""
+    BuddyMenu._make_friend_cb(_menu(address), None)
 
 
 def accept():
@@ -166,6 +187,108 @@ def accept():
     invitation._handle_with_reply_cb = heard
     invitation.join()
     invites.get_instance().remove_invite(invitation)
+
+
+# Files from Journal to Journal.
+
+def _entries(title):
+    found, _count = datastore.find({'title': title})
+    return [e for e in found if e.metadata['title'] == title]
+
+
+def keep(title, description, mime_type, path):
+    """Put a file into the Journal."""
+    entry = datastore.create()
+    entry.metadata['title'] = title
+    entry.metadata['description'] = description
+    entry.metadata['mime_type'] = mime_type
+    entry.metadata['icon-color'] = _colors(get_owner_instance())
+    entry.file_path = path
+    datastore.write(entry)
+
+
+def read_entry(title, bundle_id):
+    """Open an entry of the Journal with an activity."""
+    bundle = bundleregistry.get_registry().get_bundle(bundle_id)
+    misc.launch(bundle, object_id=_entries(title)[0].object_id)
+
+
+def friend_is_there(nick):
+    return any(f.is_present() and f.get_nick() == nick
+               for f in friends.get_model())
+
+
+def send_to(nick, title):
+    """Choose "Send to" and a friend in the menu of a Journal entry."""
+    if not filetransfer.file_transfer_available():
+        raise RuntimeError('the Journal does not offer to send')
+    friend = [f for f in friends.get_model()
+              if f.is_present() and f.get_nick() == nick][0]
+    entry = journal.get(_entries(title)[0].object_id)
+    palettes.ObjectPalette._ObjectPalette__friend_selected_cb(
+        types.SimpleNamespace(_metadata=entry, emit=print), None, friend)
+
+
+def _widgets(widget):
+    yield widget
+    if isinstance(widget, Gtk.Container):
+        for child in widget.get_children():
+            yield from _widgets(child)
+
+
+def _transfers():
+    """The buttons of files that come or go, which are in the frame."""
+    return [w for top in Gtk.Window.list_toplevels() for w in _widgets(top)
+            if isinstance(w, BaseTransferButton)]
+
+
+def _transfer(title):
+    for button in _transfers():
+        if button.file_transfer.title == title:
+            return button
+    return None
+
+
+def files():
+    found = []
+    for button in _transfers():
+        f = button.file_transfer
+        found.append({
+            'title': str(f.title), 'description': str(f.description),
+            'type': str(f.mime_type), 'size': int(f.file_size),
+            'from': str(f.buddy.props.nick)
+            if isinstance(button, IncomingTransferButton) else '',
+            'state': int(f.props.state),
+        })
+    return found
+
+
+def offered(wanted):
+    return _like(files(), dict(wanted, state=filetransfer.FT_STATE_PENDING))
+
+
+def accept_file(title):
+    """Choose "Accept" in the menu of a file that is offered."""
+    palette = _transfer(title).create_palette()
+    palette._IncomingTransferPalette__accept_activate_cb(None)
+
+
+def complete(wanted):
+    """Has a file gone or come as a whole?"""
+    return _like(files(), dict(wanted, state=filetransfer.FT_STATE_COMPLETED))
+
+
+def kept(title):
+    """Has a file come, and has the Journal taken it from where it came to?"""
+    transfer = _transfer(title).file_transfer
+    return transfer.props.state == filetransfer.FT_STATE_COMPLETED and \
+        not os.path.exists(transfer.destination_path)
+
+
+def journal_sum(title):
+    """The SHA-256 of a file in the Journal."""
+    with open(_entries(title)[0].file_path, 'rb') as f:
+        return hashlib.sha256(f.read()).hexdigest()
 
 
 def set_colors(colors):

@@ -19,11 +19,36 @@ import (
 	"telepathy-olpc/tests/sugar"
 )
 
+// How children find each other.
+const (
+	byRoster = "roster" // all are on everybody's list
+	byGadget = "gadget" // the server component shows them
+)
+
+// lines are the schools, and what is played in each without a choice of steps.
+var lines = []struct {
+	server school.Kind
+	by     string
+	steps  []string // nil means all
+}{
+	{school.Ejabberd, byRoster, nil},
+	{school.Prosody, byRoster, nil},
+	{school.Ejabberd, byGadget, gadgetSteps},
+	{school.Prosody, byGadget, gadgetSteps},
+}
+
+// gadgetSteps are those that ask something else of a component than of a roster. From Journal to Journal nothing goes there: views
+// tell no devices, and a file needs one. In an activity files go, as the room tells devices; pippy shows it.
+var gadgetSteps = []string{"chat", "invite", "pippy", "profile", "return"}
+
 func main() {
-	server := flag.String("server", "", "school server: ejabberd or prosody; default one after the other")
-	steps := flag.String("steps", "", "only these steps, separated by commas; default all")
-	binary := flag.String("binary", "bin/telepathy-olpc", "connection manager")
-	out := flag.String("out", "bin/test-sugar", "folder for reports, logs and screenshots; what the last run left there goes")
+	var o options
+	flag.StringVar(&o.server, "server", "", "school server: ejabberd or prosody; default one after the other")
+	flag.StringVar(&o.by, "by", "", "how children find each other: by a shared roster or by olpc-gadget; default one after the other")
+	flag.StringVar(&o.steps, "steps", "", "only these steps, separated by commas, or all; default all by roster and some by gadget")
+	flag.StringVar(&o.binary, "binary", "bin/telepathy-olpc", "connection manager")
+	flag.StringVar(&o.gadget, "gadget", "bin/olpc-gadget", "server component")
+	flag.StringVar(&o.out, "out", "bin/test-sugar", "folder for reports, logs and screenshots; what the last run left there goes")
 	limit := flag.Duration("limit", 15*time.Minute, "longest run")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -32,7 +57,7 @@ func main() {
 	}
 	inside, status, err := sugar.Enclose()
 	if err == nil && inside {
-		err = run(*server, *steps, *binary, *out, *limit)
+		err = o.run(*limit)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "test-sugar:", err)
@@ -41,37 +66,63 @@ func main() {
 	os.Exit(status)
 }
 
-// run plays the steps on the wanted servers.
-func run(server, steps, binary, out string, limit time.Duration) error {
+type options struct{ server, by, steps, binary, gadget, out string }
+
+// run plays the wanted steps in the wanted schools.
+func (o options) run(limit time.Duration) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	kinds := school.Kinds
-	if server != "" {
-		kinds = []school.Kind{school.Kind(server)}
+	for _, path := range []*string{&o.binary, &o.gadget, &o.out} {
+		var err error
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
 	}
-	var wanted []string
-	if steps != "" {
-		wanted = strings.Split(steps, ",")
-	}
-	binary, err := filepath.Abs(binary)
-	if err != nil {
-		return err
-	}
-	if out, err = filepath.Abs(out); err != nil {
-		return err
-	}
-	_, err = os.Stat(binary)
-	if err := errors.Join(err, sugar.CheckSteps(wanted), sugar.Installed()); err != nil {
+	runs, err := o.choose()
+	if err := errors.Join(err, sugar.Installed()); err != nil {
 		return err
 	}
 	var errs []error
-	for _, kind := range kinds {
-		opts := sugar.Options{Binary: binary, Server: kind, Steps: wanted, Out: filepath.Join(out, string(kind)), Report: os.Stdout}
-		if err := sugar.Run(ctx, opts); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", kind, err))
+	for _, r := range runs {
+		if err := sugar.Run(ctx, r); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", filepath.Base(r.Out), err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// choose makes the options of each run.
+func (o options) choose() ([]sugar.Options, error) {
+	var runs []sugar.Options
+	for _, l := range lines {
+		if o.server != "" && o.server != string(l.server) || o.by != "" && o.by != l.by {
+			continue
+		}
+		r := sugar.Options{Binary: o.binary, Server: l.server, Steps: l.steps, Out: filepath.Join(o.out, string(l.server)), Report: os.Stdout}
+		if l.by == byGadget {
+			r.Gadget, r.Out = o.gadget, r.Out+"-"+l.by
+		}
+		if o.steps != "" {
+			r.Steps = nil
+			if o.steps != "all" {
+				r.Steps = strings.Split(o.steps, ",")
+			}
+		}
+		runs = append(runs, r)
+	}
+	if len(runs) == 0 {
+		return nil, fmt.Errorf("no school on %q by %q; -h tells what there is", o.server, o.by)
+	}
+	var errs []error
+	for _, r := range runs {
+		errs = append(errs, sugar.CheckSteps(r.Steps))
+		for _, program := range []string{r.Binary, r.Gadget} {
+			if _, err := os.Stat(program); program != "" {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return runs, errors.Join(errs...)
 }
