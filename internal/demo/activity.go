@@ -21,9 +21,15 @@ type activity struct {
 
 	room    uint32
 	channel dbus.ObjectPath // "" while the activity is not in a room
+	tubes   dbus.ObjectPath // the channel with the room's tubes
 	self    uint32          // a handle of channel
 	flags   tp.ChannelGroupFlags
 	others  map[string]string // nicks of those in the room by address
+
+	tube *dbus.Conn // this end of the D-Bus tube, or nil
+	peer string     // the other child's name in there
+	file file
+	tell func(news) // tells from any goroutine
 }
 
 // newActivity gives what children have opened from the same entry of the Journal, or by way of the Neighborhood: it has one id.
@@ -31,13 +37,28 @@ func newActivity(name string, s *shell) *activity {
 	return &activity{id: fmt.Sprintf("%x", sha1.Sum([]byte(name))), name: name, shell: s}
 }
 
-// performances say what the activity does at a signal of its channel.
-var performances = map[string]func(*activity, *dbus.Signal) ([]news, error){
-	signalName(tp.SignalChannelGroupMembersChanged): (*activity).handleMembers,
-	signalName(tp.SignalChannelTextSent):            (*activity).handleSent,
-	signalName(tp.SignalChannelTextReceived):        (*activity).handleReceived,
-	signalName(tp.SignalChannelClosed):              (*activity).handleClosed,
+// performance is what the activity does at a signal of an object.
+type performance struct {
+	of func(*activity) dbus.ObjectPath
+	do func(*activity, *dbus.Signal) ([]news, error)
 }
+
+// performances are those at signals of the room, its tubes, the connection and a file.
+var performances = map[string]performance{
+	signalName(tp.SignalChannelGroupMembersChanged):                  {inRoom, (*activity).handleMembers},
+	signalName(tp.SignalChannelTextSent):                             {inRoom, (*activity).handleSent},
+	signalName(tp.SignalChannelTextReceived):                         {inRoom, (*activity).handleReceived},
+	signalName(tp.SignalChannelClosed):                               {inRoom, (*activity).handleClosed},
+	signalName(tp.SignalChannelTubesNewTube):                         {atTubes, (*activity).handleNewTube},
+	signalName(tp.SignalChannelTubesDBusNamesChanged):                {atTubes, (*activity).handleTubeNames},
+	signalName(tp.SignalConnectionRequestsNewChannels):               {atConnection, (*activity).handleChannels},
+	signalName(tp.SignalChannelFileTransferFileTransferStateChanged): {atFile, (*activity).handleFileState},
+}
+
+func inRoom(a *activity) dbus.ObjectPath       { return a.channel }
+func atTubes(a *activity) dbus.ObjectPath      { return a.tubes }
+func atConnection(a *activity) dbus.ObjectPath { return a.shell.conn }
+func atFile(a *activity) dbus.ObjectPath       { return a.file.path }
 
 // ofConnection calls a method of the connection.
 func (a *activity) ofConnection(on *tp.Interface, method string, args []any, results ...any) error {
@@ -96,11 +117,10 @@ func (a *activity) join() ([]news, error) {
 
 // enter opens the room, which is there when all who are in it are known, and arranges it.
 func (a *activity) enter() ([]news, error) {
-	var tubes dbus.ObjectPath
 	if err := a.requestChannel(tp.InterfaceChannelText, &a.channel); err != nil {
 		return nil, err
 	}
-	if err := a.requestChannel(tp.InterfaceChannelTubes, &tubes); err != nil && !refused(err, tp.ErrorNotImplemented) {
+	if err := a.requestChannel(tp.InterfaceChannelTubes, &a.tubes); err != nil {
 		return nil, err
 	}
 	var interfaces []string
@@ -260,6 +280,7 @@ func (a *activity) handleClosed(*dbus.Signal) ([]news, error) {
 	if len(a.others) == 0 {
 		mark = "" // reached when the last other one left
 	}
-	a.channel, a.others = "", nil
+	a.closeTube()
+	a.channel, a.tubes, a.others = "", "", nil
 	return []news{{mark, "has left “" + a.name + "”."}}, nil
 }

@@ -43,10 +43,17 @@ var storyLines = map[string]int{
 	"Bob     says “" + answer + "”":                      1,
 	"Alice   reads “" + answer + "” from Bob.":           1,
 	"reads “": 2, // nobody's own words come back
-	"Alice   is told that Bob has left “Our trees”.": 1,
-	"Alice   has left “Our trees”.":                  1,
-	"Bob     has left “Our trees”.":                  1,
-	"sees “Our trees” vanish.":                       2,
+	"Alice   sees :2.Qm9i come into the D-Bus tube.":                                 1,
+	"Bob     accepts the D-Bus tube and meets :2.QWRh there.":                        1,
+	"Alice   is asked about “" + tree + "” through the tube, and answers 3.":         1,
+	"Bob     is answered 3 after ":                                                   1,
+	"Bob     is offered the file “" + photoName + "” of 5000000 bytes, and accepts.": 1,
+	"Bob     has “" + photoName + "”, every byte as it was: 5000000 bytes in ":       1,
+	"Alice   is told that “" + photoName + "” has arrived.":                          1,
+	"Alice   is told that Bob has left “Our trees”.":                                 1,
+	"Alice   has left “Our trees”.":                                                  1,
+	"Bob     has left “Our trees”.":                                                  1,
+	"sees “Our trees” vanish.":                                                       2,
 }
 
 // TestStory plays the whole story: unmodified mission-control, both real servers, the real binary.

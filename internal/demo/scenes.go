@@ -53,6 +53,9 @@ var scenes = []scene{
 	{"The Neighborhood shows each at the activity", 15 * time.Second, (*demo).nothing, gathered},
 	{"They chat", 15 * time.Second, say(0, greeting), said(greeting)},
 	{"Bob answers", 15 * time.Second, say(1, answer), said(answer)},
+	{"Alice offers a D-Bus tube, and Bob's activity accepts it", 15 * time.Second, perform(0, "lets the others call her activity.", (*activity).offerTube), tubed},
+	{"Bob's activity calls Alice's through the tube", 15 * time.Second, perform(1, "asks how many trees of the kind “"+tree+"” there are.", (*activity).count), counted},
+	{"Alice sends Bob a photo", 15 * time.Second, perform(0, "sends the file “"+photoName+"”.", (*activity).sendFile), delivered},
 	{"Bob leaves, and Alice is told", 15 * time.Second, leave(1), apart},
 	{"Alice leaves, and nothing stays in the Neighborhood", 15 * time.Second, leave(0), faded},
 }
@@ -129,6 +132,16 @@ func (d *demo) abandon(done <-chan error) error {
 // say tells something that a scene does.
 func (d *demo) say(v voice, text string) { d.events <- event{when: time.Now(), voice: v, text: text} }
 
+// teller gives what tells the news of a child from any goroutine.
+func (d *demo) teller(p *pupil) func(news) {
+	return func(n news) {
+		select {
+		case d.events <- event{time.Now(), p.voice, n.text, p, n.mark}:
+		case <-d.over:
+		}
+	}
+}
+
 // take tells an event, but not again what holds already.
 func (d *demo) take(e event) {
 	if e.pupil == nil || e.pupil.reach(e.mark) {
@@ -191,7 +204,11 @@ func (d *demo) startDesktops(ctx context.Context) error {
 		}
 		p.shell = newShell(p.Child, p.call)
 		p.activity = newActivity(activityName, p.shell)
+		p.activity.tell = d.teller(p)
 		go p.watch(d.events, d.over)
+		if err := (client{p.desktop.Bus}).export(); err != nil {
+			return err
+		}
 		d.say(p.voice, "has a D-Bus session bus and asks for mission-control.")
 		if err := p.desktop.Wake(ctx); err != nil {
 			return err

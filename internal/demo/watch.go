@@ -41,6 +41,9 @@ const (
 	gathered     mark = "in sight of the other at the activity"
 	apart        mark = "out of the activity that both were in"
 	faded        mark = "rid of the activity"
+	tubed        mark = "in the tube with the other"
+	counted      mark = "done with the call"
+	delivered    mark = "done with the file"
 )
 
 // aware is reached when it is known that a child has this nick.
@@ -124,8 +127,8 @@ func (p *pupil) hear(s *dbus.Signal) []news {
 	if react := reactions[s.Name]; react != nil {
 		all = append(all, told(react(p.shell, s))...)
 	}
-	if perform := performances[s.Name]; perform != nil && s.Path == p.activity.channel {
-		all = append(all, told(perform(p.activity, s))...)
+	if perform := performances[s.Name]; perform.do != nil && s.Path == perform.of(p.activity) {
+		all = append(all, told(perform.do(p.activity, s))...)
 	}
 	return all
 }
