@@ -108,6 +108,10 @@ func (l *Listener) Serve(accepted func(Client)) {
 
 // check lets a client in if it may.
 func (l *Listener) check(c net.Conn, accepted func(Client)) {
+	if _, is := c.(*net.TCPConn); is && !ofOurUser(c) {
+		_ = c.Close()
+		return
+	}
 	switch l.access.Control {
 	case tp.SocketAccessControlPort:
 		if addressOf(c.RemoteAddr()) != l.access.From {
