@@ -172,6 +172,9 @@ func (d *Desktop) Stop() error {
 	return errors.Join(append(errs, os.RemoveAll(d.dir))...)
 }
 
+// Dir is the session's folder, where everything is that programs of a session keep somewhere.
+func (d *Desktop) Dir() string { return d.dir }
+
 // Log is what the bus and all that it started have printed.
 func (d *Desktop) Log() string {
 	if d.out == nil {

@@ -116,21 +116,15 @@ func (a *Activity) AcceptStreamTube(number uint32, kind tp.SocketAddressType, co
 	return address
 }
 
-// AwaitNames waits until a D-Bus tube has so many participants more than none, as told since the last Forget.
-func (a *Activity) AwaitNames(number uint32, want int) {
+// AwaitNames waits until, since the last Forget, so many participants have come into a D-Bus tube and so many have gone.
+func (a *Activity) AwaitNames(number uint32, came, gone int) {
 	a.Laptop.T.Helper()
-	names := map[uint32]bool{}
-	a.Laptop.Await(fmt.Sprintf("%d names in tube %d", want, number), tp.SignalChannelTubesDBusNamesChanged, func(s *dbus.Signal) bool {
-		if s.Path != a.Tubes || s.Body[0] != number {
-			return false
+	a.Laptop.Await(fmt.Sprintf("%d to come into tube %d and %d to go", came, number, gone), tp.SignalChannelTubesDBusNamesChanged, func(s *dbus.Signal) bool {
+		if s.Path == a.Tubes && s.Body[0] == number {
+			came -= len(s.Body[1].([][]any))
+			gone -= len(s.Body[2].([]uint32))
 		}
-		for _, member := range s.Body[1].([][]any) {
-			names[member[0].(uint32)] = true
-		}
-		for _, who := range s.Body[2].([]uint32) {
-			delete(names, who)
-		}
-		return len(names) == want
+		return came <= 0 && gone <= 0
 	})
 }
 

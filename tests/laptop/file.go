@@ -58,6 +58,11 @@ func SendFile(from, to *Laptop, name string, data []byte) *File {
 	return f
 }
 
+// Sockets are those that both programs were given.
+func (f *File) Sockets() []string {
+	return []string{f.writer.RemoteAddr().String(), f.reader.RemoteAddr().String()}
+}
+
 // Carry passes the file whole, sees both sides told, and closes their channels.
 func (f *File) Carry() {
 	f.from.T.Helper()

@@ -37,7 +37,7 @@ func (s *soak) dbusTube(a *shared, round int) {
 	other := a.of[1].AwaitTube(service)
 	second := s.laptops[1].OpenPeer(a.of[1].AcceptDBusTube(other))
 	defer second.Close()
-	a.of[0].AwaitNames(number, 2)
+	a.of[0].AwaitNames(number, 2, 0)
 	for _, pair := range [][2]*laptop.Peer{{first, second}, {second, first}} {
 		for n := range tubeMessages {
 			if err := pair[0].Emit("/soak", "org.laptop.Soak.Said", int32(n)); err != nil {
