@@ -80,8 +80,8 @@ type sharer struct {
 	texts   *strings.Replacer // for what has the server's name in it
 }
 
-func newSharer(cm *cmtest.CM, nick string, s *school.Server) *sharer {
-	c := cm.Request(sugars(s, nick)...)
+func newSharer(cm *cmtest.CM, nick string, s *school.Server, more ...cmtest.Option) *sharer {
+	c := cm.Request(sugars(s, nick, more...)...)
 	c.Login()
 	p := &sharer{Connection: c, nick: nick, names: map[uint32]string{0: "nobody"}}
 	p.texts = strings.NewReplacer(address(s, "Rosa"), "Rosa's address", address(s, "Sven"), "Sven's address", sharedID, "activity")

@@ -38,7 +38,9 @@ var (
 		{"sharing, golden", testGolden},
 		{"desktop", testDesktop},
 	}
-	certified = []scenario{
+	// Nobody is in anybody's roster where there is the component.
+	withComponent = []scenario{{"views", testViews}}
+	certified     = []scenario{
 		{"known authority", testKnownAuthority},
 		{"unknown authority", testUnknownAuthority},
 	}
@@ -64,6 +66,8 @@ func TestSchools(t *testing.T) {
 	}{
 		{"ejabberd", school.Options{Kind: school.Ejabberd}, usual},
 		{"prosody", school.Options{Kind: school.Prosody, Members: group}, usual},
+		{"ejabberd with the component", school.Options{Kind: school.Ejabberd, Roster: school.RosterNone, Component: "gadget"}, withComponent},
+		{"prosody with the component", school.Options{Kind: school.Prosody, Roster: school.RosterNone, Component: "gadget"}, withComponent},
 		{"ejabberd, certified and with channel binding", school.Options{Kind: school.Ejabberd, CA: true, Plus: true}, certified},
 		{"prosody, certified", school.Options{Kind: school.Prosody, CA: true}, certified},
 	} {
