@@ -53,7 +53,7 @@ soak: deps-test build
 
 # What can go wrong around the program, one line for each with how that ended. Some of it needs root, and is skipped without.
 faults: deps-test
-	$(GO) test -count=1 -v -timeout 20m ./tests/faults
+	$(GO) test -count=1 -v -timeout 20m ./tests/faults -args -all
 
 lint: check-go
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:" $$bad; exit 1; }

@@ -5,6 +5,7 @@
 package faults
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -28,26 +29,30 @@ func TestMain(m *testing.M) {
 	cmtest.Main(m)
 }
 
+// all is for make faults.
+var all = flag.Bool("all", false, "also what takes half a minute or more")
+
 // fault is one row.
 type fault struct {
 	name string
 	run  func(*testing.T, *school.Server)
+	slow bool // only with -all
 }
 
 var matrix = []fault{
-	{"server killed", testServerKilled},
-	{"connection manager killed", testManagerKilled},
-	{"activity with a tube killed", testActivityKilled},
-	{"dbus-monitor stopped and killed", testMonitorKilled},
-	{"suspended for longer than a link is trusted", testSuspended},
-	{"suspended, and the connection dead on waking", testSuspendedAndCut},
-	{"other network address", testAddressChanged},
-	{"two seconds of latency", testLatency},
-	{"packets lost and late", testLoss},
-	{"cache folder full", testCacheFull},
-	{"no HOME", testNoHome},
-	{"HOME that cannot be written", testHomeReadOnly},
-	{"another user at the sockets", testOtherUser},
+	{"server killed", testServerKilled, true},
+	{"connection manager killed", testManagerKilled, false},
+	{"activity with a tube killed", testActivityKilled, false},
+	{"dbus-monitor stopped and killed", testMonitorKilled, false},
+	{"suspended for longer than a link is trusted", testSuspended, false},
+	{"suspended, and the connection dead on waking", testSuspendedAndCut, false},
+	{"other network address", testAddressChanged, false},
+	{"two seconds of latency", testLatency, true},
+	{"packets lost and late", testLoss, true},
+	{"cache folder full", testCacheFull, false},
+	{"no HOME", testNoHome, false},
+	{"HOME that cannot be written", testHomeReadOnly, false},
+	{"another user at the sockets", testOtherUser, false},
 }
 
 // TestFaults goes through the matrix on one server; what kills it comes first.
@@ -59,6 +64,9 @@ func TestFaults(t *testing.T) {
 		began, how := time.Now(), ""
 		t.Run(f.name, func(t *testing.T) {
 			defer func() { how = outcome(t) }()
+			if f.slow && !*all {
+				t.Skip("takes long: make faults does it")
+			}
 			f.run(t, server)
 		})
 		if how != "" { // asked for by -run

@@ -64,11 +64,15 @@ func testSuspended(t *testing.T, s *school.Server) {
 	stayed(ana)
 }
 
+// steady is a link that is trusted for longer than the laptop sleeps, whether it has noticed what happened before it slept or
+// not: unlike a suspended kernel, that of a stopped process lets the time pass in which a session can be resumed.
+var steady = map[string]any{"keepalive-interval": uint32(20)}
+
 // testSuspendedAndCut: while the laptop sleeps, the network forgets its connection without a word.
 func testSuspendedAndCut(t *testing.T, s *school.Server) {
 	ana, proxy := through(t, s, "Kai")
 	ben := open(t, s, "Lou")
-	ana.Connect(quick)
+	ana.Connect(steady)
 	ben.Connect(nil)
 	here, there := ana.Join("suspended-cut"), ben.Join("suspended-cut")
 	converse(here, there, "before")
