@@ -54,9 +54,7 @@ func passes(t *testing.T, a, b *pupil, size int64, inBand bool) {
 	t.Helper()
 	atA, atB := make(chan outcome, 1), make(chan outcome, 1)
 	start := time.Now()
-	a.on(func() {
-		a.Open(Proposal{To: b.session.Self(), Profile: tubes}, func(c Conn, e *stanza.Element, err error) { atA <- outcome{c, e, err} })
-	})
+	a.on(func() { a.propose(b, atA) })
 	o := await(t, b.offers, "an offer")
 	b.on(func() { o.Accept(nil, func(c Conn, err error) { atB <- outcome{c, nil, err} }) })
 	x, y := await(t, atA, "the initiator"), await(t, atB, "the target")
@@ -92,7 +90,7 @@ type pupil struct {
 	edit    func(*stanza.Element) *stanza.Element // of our questions
 }
 
-func connect(t *testing.T, s *school.Server, name string) *pupil {
+func connect(t testing.TB, s *school.Server, name string) *pupil {
 	t.Helper()
 	quiet := logrus.New()
 	quiet.SetOutput(io.Discard)
@@ -117,6 +115,11 @@ func connect(t *testing.T, s *school.Server, name string) *pupil {
 	}
 	p.on(func() { p.Send(stanza.New(stanza.NSClient, "presence")) })
 	return p
+}
+
+// propose offers a stream.
+func (p *pupil) propose(to *pupil, result chan<- outcome) {
+	p.Open(Proposal{To: to.session.Self(), Profile: tubes}, func(c Conn, e *stanza.Element, err error) { result <- outcome{c, e, err} })
 }
 
 func (p *pupil) end() {
