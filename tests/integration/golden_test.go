@@ -58,10 +58,10 @@ func testGolden(t *testing.T, s *school.Server) {
 	sven.says("An old lime", rosa)
 
 	sven.Call(sven.channel, tp.InterfaceChannel, "Close")
-	changed = cm.ExpectUnordered(append(rosa.sees(sven, ""), rosa.membersChange(), sven.closes())...)
+	changed = cm.ExpectUnordered(slices.Concat(rosa.sees(sven, ""), []cmtest.Matcher{rosa.membersChange()}, sven.closes())...)
 	rosa.Call(rosa.channel, tp.InterfaceChannelGroup, "GetHandleOwners", cmtest.As[[]uint32](t, changed[2].Arg(2)))
 	rosa.Call(rosa.channel, tp.InterfaceChannel, "Close")
-	cm.ExpectUnordered(append(sven.sees(rosa, ""), rosa.closes())...)
+	cm.ExpectUnordered(append(sven.sees(rosa, ""), rosa.closes()...)...)
 
 	for _, side := range []*sharer{rosa, sven} {
 		side.Disconnect()
@@ -75,7 +75,8 @@ type sharer struct {
 	nick    string
 	self    uint32
 	room    uint32
-	channel dbus.ObjectPath
+	channel dbus.ObjectPath   // the room's text
+	tubes   dbus.ObjectPath   // and its tubes, as the old interface has them
 	names   map[uint32]string // contacts
 	texts   *strings.Replacer // for what has the server's name in it
 }
@@ -113,12 +114,16 @@ func (p *sharer) contact(other *sharer) uint32 {
 		uint32(tp.HandleTypeContact), []uint32{other.self}).Arg(0))[0])
 }
 
-// enter asks for the channel of a room and about it, as Sugar's toolkit does.
+// enter asks for the channels of a room and about them, as Sugar's toolkit does.
 func (p *sharer) enter(room uint32) {
 	p.T.Helper()
 	p.room = room
 	p.channel = cmtest.As[dbus.ObjectPath](p.T, p.Call(p.Path, tp.InterfaceConnection, "RequestChannel",
 		tp.InterfaceChannelText.Name, uint32(tp.HandleTypeRoom), room, true).Arg(0))
+	p.tubes = cmtest.As[dbus.ObjectPath](p.T, p.Call(p.Path, tp.InterfaceConnection, "RequestChannel",
+		tp.InterfaceChannelTubes.Name, uint32(tp.HandleTypeRoom), room, true).Arg(0))
+	p.Call(p.tubes, tp.InterfaceChannel, "GetInterfaces")
+	p.Call(p.tubes, tp.InterfaceChannelTubes, "ListTubes")
 	inside := cmtest.As[uint32](p.T, p.Call(p.channel, tp.InterfaceChannelGroup, "GetSelfHandle").Arg(0))
 	p.names[inside] = p.nick + " in the room"
 	p.Call(p.channel, tp.InterfaceChannelGroup, "GetGroupFlags")
@@ -152,7 +157,10 @@ func (p *sharer) membersChange() cmtest.Matcher {
 	return cmtest.Signal(tp.SignalChannelGroupMembersChanged).At(p.channel)
 }
 
-func (p *sharer) closes() cmtest.Matcher { return cmtest.Signal(tp.SignalChannelClosed).At(p.channel) }
+// closes matches that both channels of the room close.
+func (p *sharer) closes() []cmtest.Matcher {
+	return []cmtest.Matcher{cmtest.Signal(tp.SignalChannelClosed).At(p.channel), cmtest.Signal(tp.SignalChannelClosed).At(p.tubes)}
+}
 
 // says sends a line, which the other reads and acknowledges.
 func (p *sharer) says(line string, to *sharer) {

@@ -70,9 +70,11 @@ var goldenCalls = map[string][2][]string{
 	"Text.Send":                        {{argPlain, argPlain}, nil},
 	"Text.AcknowledgePendingMessages":  {{argAnything}, nil},
 	"Channel.Close":                    {nil, nil},
+	"Channel.GetInterfaces":            {nil, {argPlain}},
+	"Tubes.ListTubes":                  {nil, {argPlain}},
 }
 
-// goldenSignals are those of the connection and of the room's channel that are recorded.
+// goldenSignals are those of the connection and of the room's channels that are recorded.
 var goldenSignals = map[string][]string{
 	"ActivityProperties.ActivityPropertiesChanged": {argRoom, argDictionary},
 	"BuddyInfo.ActivitiesChanged":                  {argContact, argActivities},
@@ -136,6 +138,9 @@ func (r *recording) signalled(e *cmtest.Event) {
 		return
 	}
 	line := "signal " + r.render(name, e, kinds)
+	if e.Path() == r.tubes {
+		line += " of tubes"
+	}
 	if r.ofOthers(e, kinds) {
 		r.others = append(r.others, line)
 	} else {
@@ -156,9 +161,9 @@ func shortMember(e *cmtest.Event) string {
 // ours tells whether an event is about this side's connection or its room.
 func (r *recording) ours(e *cmtest.Event) bool {
 	if e.Path() == r.Path {
-		return shortMember(e) != "Connection.NewChannel" || e.Arg(0) == r.channel
+		return shortMember(e) != "Connection.NewChannel" || e.Arg(0) == r.channel || e.Arg(0) == r.tubes
 	}
-	return e.Path() == r.channel
+	return e.Path() == r.channel || e.Path() == r.tubes
 }
 
 // ofOthers tells whether a signal of the connection is about what others do, which comes to us when the server wills.
@@ -208,8 +213,11 @@ func (r *recording) value(kind string, v any) string {
 		}
 		return "[" + strings.Join(list, ", ") + "]"
 	case argChannel:
-		if v == r.channel {
+		switch v {
+		case r.channel:
 			return "channel"
+		case r.tubes:
+			return "tubes"
 		}
 		return fmt.Sprint(v)
 	}
