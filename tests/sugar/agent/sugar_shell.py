@@ -153,8 +153,18 @@ def _menu(address):
 
 
 def invite(address):
-    """Choose "Invite to …" in the menu of a buddy."""
-    BuddyMenu._invite_friend_cb(_menu(address), None)
+    """Choose "Invite to …" in the menu of a buddy.
+
+    The shell waits for the activity's answer then. So nothing of the shell's
+    may be under way that the activity waits for, such as a grab of the X
+    server: as with a click, everything else is done and flushed before.
+    """
+    def clicked():
+        Gdk.Display.get_default().sync()
+        BuddyMenu._invite_friend_cb(menu, None)
+
+    menu = _menu(address)
+    GLib.idle_add(clicked, priority=GLib.PRIORITY_LOW)
 
 
 def make_friend(address):
