@@ -33,7 +33,8 @@ type child struct {
 	server    *school.Server
 	port      uint16
 	heard     *tally
-	known     bool // has an account
+	prepare   func(*xmpp.Session) // more handlers, asked first; may be nil
+	known     bool                // has an account
 	pupil     *pupil.Pupil
 	publisher *pep.Publisher // of the pupil's loop
 }
@@ -86,8 +87,14 @@ func (c *child) arrive(ctx context.Context) error {
 	}
 	var err error
 	c.pupil, err = pupil.Login(ctx, cfg, func(s *xmpp.Session) {
+		if c.prepare != nil {
+			c.prepare(s)
+		}
 		s.HandleIQ(disco.NSInfo, func(iq *stanza.Element) { s.Send(own.Answer(iq)) })
-		s.HandleIQ(roster.NS, func(iq *stanza.Element) { s.Send(stanza.Reply(iq)) })
+		s.HandleIQ(roster.NS, func(iq *stanza.Element) {
+			c.heard.iqs.Add(1)
+			s.Send(stanza.Reply(iq))
+		})
 		s.HandleMessage(c.heard.count)
 		s.HandlePresence(c.heard.count)
 	})
@@ -95,7 +102,7 @@ func (c *child) arrive(ctx context.Context) error {
 		return err
 	}
 	c.known = true
-	if err := c.pupil.Do(func(s *xmpp.Session) { c.publisher = pep.NewPublisher(s, c.pupil.After) }); err != nil {
+	if err := c.pupil.Do(func(s *xmpp.Session) { c.publisher = pep.NewPublisher(asker{s, c.heard}, c.pupil.After) }); err != nil {
 		return err
 	}
 	query := stanza.New(stanza.NSClient, "iq", stanza.A("type", "get"), stanza.New(roster.NS, "query"))
@@ -143,8 +150,27 @@ func (c *child) looks() []page {
 	}
 }
 
+// mostAttempts is how often it is tried to publish the same: a loaded ejabberd may
+// refuse it again and again while it makes the node.
+const mostAttempts = 5
+
 // publish returns when the server has taken all of it.
 func (c *child) publish(ctx context.Context, pages ...page) error {
+	for _, p := range pages {
+		var err error
+		for range mostAttempts {
+			if err = c.publishOnce(ctx, p); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *child) publishOnce(ctx context.Context, pages ...page) error {
 	taken := make(chan error, len(pages))
 	err := c.pupil.Do(func(*xmpp.Session) {
 		for _, p := range pages {
@@ -182,8 +208,23 @@ func (c *child) leave(context.Context) error {
 	return nil
 }
 
-// tally counts, for any goroutine.
-type tally struct{ messages, presences atomic.Int64 }
+// tally counts what came, for any goroutine.
+type tally struct{ messages, presences, iqs atomic.Int64 }
+
+func (t *tally) total() int64 { return t.messages.Load() + t.presences.Load() + t.iqs.Load() }
+
+// asker is a session whose answers are counted.
+type asker struct {
+	*xmpp.Session
+	heard *tally
+}
+
+func (a asker) Ask(iq *stanza.Element, done func(*stanza.Element, error)) {
+	a.Session.Ask(iq, func(reply *stanza.Element, err error) {
+		a.heard.iqs.Add(1)
+		done(reply, err)
+	})
+}
 
 // count is a handler of the session.
 func (t *tally) count(e *stanza.Element) bool {

@@ -247,7 +247,7 @@ func (r *run) end() error {
 }
 
 // each has children do something, a few at the same time, until one fails.
-func each(ctx context.Context, children []*child, do func(*child, context.Context) error) error {
+func each[C any](ctx context.Context, children []C, do func(C, context.Context) error) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var group sync.WaitGroup

@@ -134,8 +134,7 @@ func (t *tap) serve(client net.Conn) {
 // relay passes on what comes until there is an end or an error, which is one too.
 func (t *tap) relay(to io.Writer, from io.Reader, flow *Flow) {
 	if t.inside == nil {
-		n, _ := io.Copy(to, from) // the kernel does it alone
-		t.add(func() { flow.Bytes += n })
+		_, _ = io.Copy(counted{to, func(n int) { t.add(func() { flow.Bytes += int64(n) }) }}, from)
 		return
 	}
 	d := xml.NewDecoder(io.TeeReader(from, to))
@@ -163,6 +162,18 @@ func (t *tap) relay(to io.Writer, from io.Reader, flow *Flow) {
 	}
 }
 
+// counted tells of the bytes that it writes.
+type counted struct {
+	io.Writer
+	add func(n int)
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.add(n)
+	return n, err
+}
+
 func (f *Flow) count(name string) {
 	switch name {
 	case "message":
@@ -180,8 +191,7 @@ func (t *tap) add(count func()) {
 	count()
 }
 
-// traffic is what was counted so far; without listening in, of links that have
-// ended.
+// traffic is what was counted so far.
 func (t *tap) traffic() Traffic {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -222,6 +222,9 @@ func (s *Server) Stop() error { return errors.Join(s.end((*child.Process).Stop),
 // Kill ends the server as a power cut does; its folder stays, for [Server.Restart].
 func (s *Server) Kill() error { return s.end((*child.Process).Kill) }
 
+// Pid is the process of the running server.
+func (s *Server) Pid() int { return s.proc.Pid() }
+
 // Restart brings the server back on the same ports with the same accounts; a running one is shut down before.
 func (s *Server) Restart(ctx context.Context) error {
 	if err := s.end((*child.Process).Stop); err != nil {

@@ -2,6 +2,12 @@
 // what they cost the connection manager of one laptop.
 //
 //	go run ./tests/load/cmd -n 200
+//
+// With "scaling" it brings schools of several sizes on-line instead, with a shared
+// roster and with the server component, and writes what that took into
+// docs/scaling.md and docs/scaling.svg.
+//
+//	go run ./tests/load/cmd scaling -n 50,100,250
 package main
 
 import (
@@ -19,6 +25,10 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "scaling" {
+		scale(os.Args[2:])
+		return
+	}
 	children := flag.Int("n", 200, "children to simulate; Prosody can cope with some fifty")
 	server := flag.String("server", string(school.Ejabberd), "school server: ejabberd or prosody")
 	binary := flag.String("binary", "bin/telepathy-olpc", "connection manager")
