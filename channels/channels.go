@@ -87,6 +87,8 @@ func (c *Channel) Export(h Host) {
 }
 
 // Emit sends a signal of this channel.
+//
+//go:noinline
 func (c *Channel) Emit(s tp.Signal, args ...any) { c.host.EmitFrom(c.Path, s, args...) }
 
 func (c *Channel) channelInterface() bus.Interface {

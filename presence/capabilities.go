@@ -298,7 +298,7 @@ func (c *Capabilities) sum(person *Contact) *skills {
 // join adds what a second device can do.
 func (c *Capabilities) join(sum, s *skills) *skills {
 	all := slices.Concat(sum.list, s.list)
-	slices.SortFunc(all, compareSkills)
+	sortSkills(all)
 	all = slices.Compact(all)
 	if len(all) == len(sum.list) {
 		return sum

@@ -1,9 +1,9 @@
 package presence
 
 import (
-	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -98,12 +98,15 @@ func suffixes(class int, prefix string, features []string) []skill {
 			list = append(list, skill{class, suffix})
 		}
 	}
-	slices.SortFunc(list, compareSkills)
+	sortSkills(list)
 	return slices.Compact(list)
 }
 
-func compareSkills(a, b skill) int {
-	return cmp.Or(cmp.Compare(a.class, b.class), strings.Compare(a.suffix, b.suffix))
+func sortSkills(list []skill) {
+	sort.Slice(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		return a.class < b.class || a.class == b.class && a.suffix < b.suffix
+	})
 }
 
 // isSuffix tells whether a text may follow a feature. One with other

@@ -3,6 +3,7 @@ package presence
 import (
 	"maps"
 	"slices"
+	"sort"
 	"time"
 
 	"telepathy-olpc/xmpp/gadget"
@@ -95,7 +96,7 @@ func (g *Gadget) byHandle(people map[jid.JID]bool) []jid.JID {
 // references gives activities as D-Bus has them, in the order of their rooms.
 func (g *Gadget) references(list []olpc.Activity) []ActivityReference {
 	refs := g.activities.references(list)
-	slices.SortFunc(refs, func(a, b reference) int { return int(a.Room) - int(b.Room) })
+	sort.Slice(refs, func(i, j int) bool { return refs[i].Room < refs[j].Room })
 	return refs
 }
 

@@ -1,12 +1,11 @@
 package xmpp
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -168,7 +167,7 @@ func mergeServices(direct, plain []*net.SRV) []target {
 	}
 	add(direct, true)
 	add(plain, false)
-	slices.SortStableFunc(all, func(a, b ranked) int { return cmp.Compare(a.priority, b.priority) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].priority < all[j].priority })
 
 	var list []target
 	for _, r := range all[:min(len(all), maxTargets)] {

@@ -2,6 +2,7 @@ package tubes
 
 import (
 	"slices"
+	"sort"
 
 	"telepathy-olpc/channels/room"
 	"telepathy-olpc/internal/tp"
@@ -200,6 +201,6 @@ func (t *tube) members() []member {
 	for nick, name := range t.names {
 		list = append(list, member{t.circle.room.Handle(nick), name})
 	}
-	slices.SortFunc(list, func(a, b member) int { return int(a.Handle) - int(b.Handle) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Handle < list[j].Handle })
 	return list
 }

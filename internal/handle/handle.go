@@ -16,6 +16,8 @@ type Repo[ID comparable] struct {
 }
 
 // Ensure returns the handle of id, a new one when id has none yet.
+//
+//go:noinline
 func (r *Repo[ID]) Ensure(id ID) uint32 {
 	if h, known := r.handles[id]; known {
 		return h
@@ -36,6 +38,8 @@ func (r *Repo[ID]) Lookup(id ID) (uint32, bool) {
 }
 
 // ID returns the identifier behind h and whether h is a handle of this Repo.
+//
+//go:noinline
 func (r *Repo[ID]) ID(h uint32) (ID, bool) {
 	if h == 0 || uint64(h) > uint64(len(r.ids)) {
 		var none ID

@@ -196,6 +196,8 @@ func (l *Loop) After(d time.Duration, label string, f func()) *Timer {
 
 // Stop is called on the loop; the timer's function does not run afterwards,
 // not even when the time had passed already. A nil timer may be stopped.
+//
+//go:noinline
 func (t *Timer) Stop() {
 	if t == nil {
 		return

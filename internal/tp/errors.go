@@ -26,7 +26,10 @@ type Error struct {
 	Message string // for a developer's eyes; clients decide by Name
 }
 
-// Errorf makes an [Error] with a formatted message.
+// Errorf makes an [Error] with a formatted message. Two hundred copies of it
+// would only make the program larger.
+//
+//go:noinline
 func Errorf(name ErrorName, format string, a ...any) *Error {
 	return &Error{Name: name, Message: fmt.Sprintf(format, a...)}
 }

@@ -1,9 +1,9 @@
 package watch
 
 import (
-	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -284,7 +284,7 @@ func (c *connection) readChannels() {
 			c.channels = append(c.channels, ch)
 		}
 	}
-	slices.SortFunc(c.channels, func(a, b channel) int { return cmp.Compare(a.path, b.path) })
+	sort.Slice(c.channels, func(i, j int) bool { return c.channels[i].path < c.channels[j].path })
 }
 
 // readChannel leaves out the lists of contacts, which are no news.

@@ -1,9 +1,8 @@
 package blocking
 
 import (
-	"cmp"
 	"math"
-	"slices"
+	"sort"
 	"strconv"
 
 	"telepathy-olpc/xmpp/jid"
@@ -30,7 +29,7 @@ func parseRules(list *stanza.Element) rules {
 		}
 		all = append(all, rule{item, order})
 	}
-	slices.SortStableFunc(all, func(a, b rule) int { return cmp.Compare(a.order, b.order) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].order < all[j].order })
 	return all
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"sort"
 	"strings"
 
 	"telepathy-olpc/xmpp/disco"
@@ -115,14 +116,15 @@ func formPieces(forms []disco.Form) ([]string, error) {
 			typed = append(typed, f)
 		}
 	}
-	slices.SortFunc(typed, func(a, b disco.Form) int { return strings.Compare(a.Type(), b.Type()) })
+	sort.Slice(typed, func(i, j int) bool { return typed[i].Type() < typed[j].Type() })
 	var pieces []string
 	for i, f := range typed {
 		if i > 0 && typed[i-1].Type() == f.Type() {
 			return nil, illFormed("form twice")
 		}
 		pieces = append(pieces, f.Type())
-		fields := slices.SortedFunc(slices.Values(f.Fields), func(a, b disco.Field) int { return strings.Compare(a.Var, b.Var) })
+		fields := slices.Clone(f.Fields)
+		sort.Slice(fields, func(i, j int) bool { return fields[i].Var < fields[j].Var })
 		for j, l := range fields {
 			if j > 0 && fields[j-1].Var == l.Var {
 				return nil, illFormed("field twice")

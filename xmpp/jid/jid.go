@@ -116,6 +116,8 @@ func (j JID) Bare() JID { return JID{j.local, j.domain, ""} }
 func (j JID) WithResource(resource string) JID { return JID{j.local, j.domain, resource} }
 
 // String returns the address as it stands in a stanza; the zero value gives "".
+//
+//go:noinline
 func (j JID) String() string {
 	switch {
 	case j.local == "" && j.resource == "":

@@ -4,7 +4,6 @@ import (
 	"encoding/xml"
 	"iter"
 	"slices"
-	"strings"
 )
 
 // Namespaces that the stream itself is made of, RFC 6120 §4.8 and §8.3, and
@@ -128,6 +127,9 @@ func (e *Element) Attrs() []Attr {
 	return e.attrs
 }
 
+// lookup is not inlined: its loop would be copied to 250 places.
+//
+//go:noinline
 func (e *Element) lookup(name string) (string, bool) {
 	if e != nil {
 		for i := range e.attrs {
@@ -165,6 +167,8 @@ func (e *Element) First() *Element {
 }
 
 // Child returns the first child with this name, or nil.
+//
+//go:noinline
 func (e *Element) Child(space, local string) *Element {
 	for _, c := range e.Children() {
 		if c.Is(space, local) {
@@ -191,8 +195,11 @@ func (e *Element) Equal(o *Element) bool {
 	if e == nil || o == nil {
 		return e == o
 	}
-	byName := func(a, b Attr) int { return strings.Compare(a.Name, b.Name) }
+	missing := func(a Attr) bool {
+		value, has := o.lookup(a.Name)
+		return !has || value != a.Value
+	}
 	return e.Is(o.space, o.local) && e.text == o.text &&
-		slices.Equal(slices.SortedFunc(slices.Values(e.attrs), byName), slices.SortedFunc(slices.Values(o.attrs), byName)) &&
+		len(e.attrs) == len(o.attrs) && !slices.ContainsFunc(e.attrs, missing) &&
 		slices.EqualFunc(e.children, o.children, (*Element).Equal)
 }

@@ -82,6 +82,8 @@ type Error struct {
 }
 
 // NewError returns an error with the type usual for its condition.
+//
+//go:noinline
 func NewError(c Condition, text string) *Error {
 	t, ok := usualType[c]
 	if !ok {
