@@ -19,10 +19,15 @@ BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=
 PROGRAM   = ./cmd/telepathy-olpc
 DATAFILES = $(GO) run ./internal/datafiles
 
+# What the program may have in bytes: an XO-1 has 1 GB of flash for everything. docs/performance.md says what made it smaller.
+MOSTBYTES = 9900000
+sizecheck = @size=$$(stat -c %s $(1)); test $$size -le $(MOSTBYTES) || { echo "$(1) has $$size bytes; $(MOSTBYTES) are allowed."; exit 1; }
+
 .PHONY: build generate run test test-sugar soak faults lint check-generated bench fuzz install install-gadget xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar
 
 build: check-go
 	$(BUILD) -o bin/telepathy-olpc $(PROGRAM)
+	$(call sizecheck,bin/telepathy-olpc)
 	$(BUILD) -o bin/olpc-gadget ./cmd/olpc-gadget
 	$(DATAFILES)
 
@@ -36,7 +41,7 @@ run: deps-run build
 	@exec bin/demo $(ARGS)
 
 # What CI runs, in the same way; test-sugar comes after it.
-test: deps-test lint check-generated
+test: deps-test lint check-generated build
 	CGO_ENABLED=0 GOARCH=386 GO386=softfloat $(GO) vet ./...
 	$(GO) test -race -count=1 -timeout 20m ./...
 
@@ -104,6 +109,7 @@ XOENV_arm64 = GOARCH=arm64
 xo: $(addprefix xo-,$(XO))
 $(addprefix xo-,$(XO)): xo-%: check-go
 	$(XOENV_$*) $(BUILD) -o bin/xo/telepathy-olpc-$* $(PROGRAM)
+	$(call sizecheck,bin/xo/telepathy-olpc-$*)
 	scripts/make-tarball $(VERSION) $* bin/xo/telepathy-olpc-$* bin/xo
 
 # Debian packages in bin/deb, from a copy of the tree: dpkg-buildpackage writes beside it.
