@@ -2,7 +2,7 @@ GO       ?= go
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 FUZZTIME ?= 30s
-# For make run: -server prosody, -stay, -h. For make test-sugar: -server prosody, -steps chat, -out folder, -h.
+# For make run: -server prosody, -stay, -h. For make test-sugar: -server prosody, -by gadget, -steps chat, -out folder, -h.
 ARGS     ?=
 # How long make soak goes on, and with how many simulated children.
 SOAKTIME ?= 5m
