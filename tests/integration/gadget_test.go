@@ -34,23 +34,12 @@ type inspector struct {
 	ended   chan struct{} // closed when nobody reads any more what it says
 }
 
-// buildInspector builds it once.
-var buildInspector = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gadget-bin-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "olpc-gadget")
-	return path, exec.Command("go", "build", "-race", "-o", path, "telepathy-olpc/cmd/olpc-gadget").Run()
-})
-
 func startInspector(t *testing.T, s *school.Server) *inspector {
 	t.Helper()
-	program, err := buildInspector()
-	if err != nil {
-		t.Fatal(err)
+	program := filepath.Join(t.TempDir(), "olpc-gadget")
+	if out, err := exec.Command("go", "build", "-race", "-o", program, "telepathy-olpc/cmd/olpc-gadget").CombinedOutput(); err != nil {
+		t.Fatalf("build the component: %v\n%s", err, out)
 	}
-	t.Cleanup(func() { os.RemoveAll(filepath.Dir(program)) })
 	i := &inspector{t: t, server: s, program: program, state: t.TempDir()}
 	i.start()
 	t.Cleanup(func() {
