@@ -23,6 +23,9 @@ const (
 	// maxKinds bounds the kinds of clients whose skills are at hand to be
 	// shared. A school has some dozen; a stranger can make up any number.
 	maxKinds = 128
+	// announcedAtOnce is how many contacts one signal tells of: at 2 kB for each
+	// it is as much as a socket takes.
+	announcedAtOnce = 100
 	// saveEvery is how often at most what was learned is written to disk.
 	saveEvery = 5 * time.Minute
 )
@@ -259,15 +262,22 @@ func (c *Capabilities) touch(person *Contact) {
 	c.changed = append(c.changed, person)
 }
 
+// flush announces some contacts at a time: the skills of thousands are megabytes,
+// of which the bus shall have taken most before more is made.
 func (c *Capabilities) flush() {
-	n := news{can: make(map[uint32][]channelClass, len(c.changed))}
-	for _, person := range c.changed {
+	now := c.changed[:min(len(c.changed), announcedAtOnce)]
+	n := news{can: make(map[uint32][]channelClass, len(now))}
+	for _, person := range now {
 		if person.Handle != c.host.SelfHandle() {
 			c.learn(person.Handle, c.sum(person), &n)
 		}
 	}
-	c.changed = nil
 	c.announce(n)
+	if c.changed = c.changed[len(now):]; len(c.changed) == 0 {
+		c.changed = nil
+		return
+	}
+	c.host.AfterOutput(c.flush)
 }
 
 // sum is what a contact can do with all its devices; nil when nothing was ever
@@ -350,7 +360,7 @@ func (c *Capabilities) learn(contact uint32, now *skills, n *news) {
 	}
 }
 
-// announce emits one ContactCapabilitiesChanged for all, and ClientTypesUpdated
+// announce emits one ContactCapabilitiesChanged for all in it, and ClientTypesUpdated
 // for each.
 func (c *Capabilities) announce(n news) {
 	if len(n.can) > 0 {

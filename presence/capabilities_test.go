@@ -60,6 +60,7 @@ func (h *capsHost) After(d time.Duration, label string, f func()) *loop.Timer {
 	return h.loop.After(d, label, f)
 }
 func (h *capsHost) FlushSoon(f func())   { h.loop.AfterBurst(f) }
+func (h *capsHost) AfterOutput(f func()) { h.loop.Post("output", f) }
 func (h *capsHost) Log() *logrus.Entry   { return h.log }
 func (h *capsHost) IsConnected() bool    { return h.connected }
 func (h *capsHost) HasPEP() bool         { return true }
@@ -332,6 +333,30 @@ func TestCapabilities_burstOfOneHash(t *testing.T) {
 	if len(s.asked) != 0 {
 		t.Errorf("asked again: %v", s.asked)
 	}
+}
+
+func TestCapabilities_manyInPieces(t *testing.T) {
+	s := newCaps(t, capsText).connect()
+	info := capsInfo("pc")
+	const most = 2*announcedAtOnce + 1
+	var all []string
+	for i := range most {
+		all = append(all, fmt.Sprintf("c%d@school.test/s", i))
+	}
+	s.online(capsOf(t, info), all...)
+	s.want()
+	s.answer(all[0], info)
+	can, types, wanted := map[uint32][]channelClass{}, []capsSignal(nil), []capsSignal(nil)
+	for i := range most {
+		contact := uint32(2 + i)
+		can[contact] = []channelClass{capsClass(capsText)}
+		types = append(types, capsTypes(contact, "pc"))
+		if len(can) == announcedAtOnce || i == most-1 {
+			wanted = append(append(wanted, capsChanged(can)), types...)
+			can, types = map[uint32][]channelClass{}, nil
+		}
+	}
+	s.want(wanted...)
 }
 
 func TestCapabilities_changesAndLeaves(t *testing.T) {

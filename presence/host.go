@@ -30,6 +30,9 @@ type Host interface {
 	// FlushSoon has f called once, before anything else than a presence is
 	// handled and at the latest when the burst is over.
 	FlushSoon(f func())
+	// AfterOutput has f called as an event of its own, once the bus has taken
+	// nearly all that was emitted.
+	AfterOutput(f func())
 	Log() *logrus.Entry
 
 	// IsConnected tells whether the status is CONNECTED.

@@ -58,6 +58,7 @@ func (h *namesHost) After(d time.Duration, label string, f func()) *loop.Timer {
 	return nil
 }
 func (h *namesHost) FlushSoon(f func())   { f() }
+func (h *namesHost) AfterOutput(f func()) { f() }
 func (h *namesHost) Log() *logrus.Entry   { return h.log }
 func (h *namesHost) IsConnected() bool    { return true }
 func (h *namesHost) HasPEP() bool         { return !h.noPEP }

@@ -240,6 +240,8 @@ func (r *sugarRig) After(d time.Duration, label string, f func()) *loop.Timer {
 	return r.loop.After(d, label, f)
 }
 func (r *sugarRig) FlushSoon(f func()) { r.loop.AfterBurst(f) }
+
+func (r *sugarRig) AfterOutput(f func()) { r.loop.Post("output", f) }
 func (r *sugarRig) Log() *logrus.Entry {
 	log := logrus.New()
 	log.SetOutput(io.Discard)

@@ -55,11 +55,12 @@ type outbox struct {
 	buf     []byte
 	serial  uint32 // of the last message
 	waiting map[uint32]question
-	held    int    // loops that are going to send more; it goes out when they are done
-	writing bool   // buf was taken and is being written
-	spare   []byte // for Release
-	closed  bool   // nothing is taken any more
-	lost    bool   // nothing is written any more
+	held    int      // loops that are going to send more; it goes out when they are done
+	writing bool     // buf was taken and is being written
+	spare   []byte   // for Release
+	after   []func() // of AfterOutput
+	closed  bool     // nothing is taken any more
+	lost    bool     // nothing is written any more
 }
 
 // question is a call of ours without an answer.
@@ -270,8 +271,10 @@ func (o *outbox) take(spare []byte) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.writing = false
+	o.relieve()
 	for o.writing || len(o.buf) == 0 && !o.closed {
 		o.filled.Wait()
+		o.relieve()
 	}
 	buf := o.buf
 	o.buf = spare[:0]
@@ -295,6 +298,7 @@ func (c *Conn) Release() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.held--
+	defer o.relieve()
 	if o.writing || len(o.buf) == 0 || o.closed {
 		return
 	}
@@ -313,6 +317,32 @@ func (c *Conn) Release() {
 	if len(o.buf) > 0 || o.closed {
 		o.filled.Signal()
 	}
+}
+
+// AfterOutput has f called, on any goroutine, once the bus has taken nearly all that
+// was sent: whoever has megabytes to say makes them piece by piece. Without a bus it
+// is not called.
+func (c *Conn) AfterOutput(f func()) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	c.out.after = append(c.out.after, f)
+	if c.out.held == 0 {
+		c.out.filled.Signal()
+	}
+}
+
+// relieve is called with mu held, which it gives up meanwhile.
+func (o *outbox) relieve() {
+	if o.writing || o.lost || len(o.buf) > keepBuffer || len(o.after) == 0 {
+		return
+	}
+	after := o.after
+	o.after = nil
+	o.mu.Unlock()
+	for _, f := range after {
+		f()
+	}
+	o.mu.Lock()
 }
 
 // tryWrite writes what the socket takes at once. After an error the writer meets

@@ -288,3 +288,28 @@ func TestConn_release(t *testing.T) {
 	<-other
 	<-last
 }
+
+// TestConn_afterOutput has the rest made after the bus has taken what came before,
+// within a loop's time and without.
+func TestConn_afterOutput(t *testing.T) {
+	f := setUp(t)
+	taken := make(chan struct{})
+	f.conn.AfterOutput(func() { close(taken) })
+	<-taken
+
+	f.conn.Hold()
+	for range 10_000 {
+		f.conn.Emit("/t/book", signalNoted, uint32(1))
+	}
+	taken = make(chan struct{})
+	f.conn.AfterOutput(func() {
+		f.conn.out.mu.Lock()
+		defer f.conn.out.mu.Unlock()
+		if n := len(f.conn.out.buf); n > keepBuffer {
+			t.Errorf("%d bytes still wait", n)
+		}
+		close(taken)
+	})
+	f.conn.Release()
+	<-taken
+}

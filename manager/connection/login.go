@@ -116,6 +116,18 @@ func (c *Connection) After(d time.Duration, label string, f func()) *loop.Timer 
 // FlushSoon has f called when the burst of like events is over.
 func (c *Connection) FlushSoon(f func()) { c.loop.AfterBurst(f) }
 
+// AfterOutput has f called when the bus has taken what was sent, unless the
+// connection has ended by then.
+func (c *Connection) AfterOutput(f func()) {
+	c.bus.AfterOutput(func() {
+		c.loop.Post("output", func() {
+			if !c.ended {
+				f()
+			}
+		})
+	})
+}
+
 // Log is the Connection's log.
 func (c *Connection) Log() *logrus.Entry { return c.log }
 
