@@ -23,7 +23,7 @@ import (
 // A laptop from the moment before Sugar makes its account to the one when it is
 // on-line. The school's name is taken from the account.
 func TestDoctor_laptop(t *testing.T) {
-	s := school.StartTest(t, school.Options{Kind: school.Prosody})
+	s := school.StartTest(t, school.Options{Kind: school.Prosody, Members: []string{"ada"}}) // an empty roster would be waited for
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	d, err := desktop.Start(ctx, desktop.Options{Binary: cmtest.Binary(t)})
@@ -119,6 +119,7 @@ func command(t *testing.T, s *school.Server, args ...string) (stdout string, sta
 }
 
 func TestDoctor_program(t *testing.T) {
+	t.Parallel()
 	well := school.StartTest(t, school.Options{CA: true})
 	out, status := command(t, well)
 	if status != 0 || !strings.Contains(out, "All is well") || strings.Contains(out, "\x1b") || strings.Contains(out, "\r") {
@@ -142,6 +143,7 @@ func TestDoctor_program(t *testing.T) {
 }
 
 func TestDoctor_usage(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"--port", "70000"}, {"surplus"}, {"--account", "nobody"}, {"--unknown"}} {
 		cmd := exec.CommandContext(t.Context(), cmtest.Binary(t), append([]string{"doctor"}, args...)...)
 		cmd.Env = []string{"HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}

@@ -4,12 +4,15 @@ package doctor
 
 import (
 	"context"
+	"flag"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"telepathy-olpc/internal/doctor"
 	"telepathy-olpc/tests/cmtest"
@@ -18,7 +21,11 @@ import (
 	"telepathy-olpc/xmpp/jid"
 )
 
-func TestMain(m *testing.M) { cmtest.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "4") // they wait more than they work, however few cores there are
+	cmtest.Main(m)
+}
 
 // patience is for one question of the doctor's: a healthy server on this
 // machine takes milliseconds, a silent one should not take the test's time.
@@ -95,6 +102,7 @@ func leavesNothing(t *testing.T, s *school.Server, r *doctor.Report) {
 }
 
 func TestDoctor_healthyEjabberd(t *testing.T) {
+	t.Parallel()
 	s := school.StartTest(t, school.Options{CA: true})
 	r := examine(t, at(s))
 	for _, f := range r.Findings {
@@ -108,6 +116,7 @@ func TestDoctor_healthyEjabberd(t *testing.T) {
 // Prosody has no group of all who are on-line: who is not in its list is not
 // seen, and the doctor's laptops are not.
 func TestDoctor_healthyProsody(t *testing.T) {
+	t.Parallel()
 	s := school.StartTest(t, school.Options{Kind: school.Prosody, Members: []string{"ada", "bob"}})
 	r := examine(t, at(s))
 	for _, f := range r.Findings {
@@ -121,6 +130,7 @@ func TestDoctor_healthyProsody(t *testing.T) {
 
 // With an account nothing is registered, and the account stays as it was.
 func TestDoctor_account(t *testing.T) {
+	t.Parallel()
 	ada := school.User{Name: "ada", Password: "secret"}
 	s := school.StartTest(t, school.Options{Kind: school.Prosody, Users: []school.User{ada, {Name: "bob", Password: "secret"}}, Closed: true})
 	opts := at(s)
@@ -139,6 +149,7 @@ func TestDoctor_account(t *testing.T) {
 }
 
 func TestDoctor_wrongPassword(t *testing.T) {
+	t.Parallel()
 	s := school.StartTest(t, school.Options{Kind: school.Prosody, Users: []school.User{{Name: "ada", Password: "secret"}}})
 	opts := at(s)
 	opts.Account, _ = jid.New("ada", s.Domain, "")
@@ -147,7 +158,8 @@ func TestDoctor_wrongPassword(t *testing.T) {
 }
 
 func TestDoctor_nothingListens(t *testing.T) {
-	ports := freePorts(t, 2)
+	t.Parallel()
+	ports := deadPorts(t, 2)
 	r := examine(t, doctor.Options{Server: "school.test", Host: "127.0.0.1", Port: ports[0], Port2: ports[1], Bus: noBus, Patience: patience})
 	expect(t, r, "port-5223", doctor.Problem, doctor.NoDirect)
 	if r.Status != 2 {
@@ -155,23 +167,31 @@ func TestDoctor_nothingListens(t *testing.T) {
 	}
 }
 
-// freePorts are ports that nobody listens on.
-func freePorts(t *testing.T, n int) []uint16 {
+// deadPorts are ports that nobody listens on, and nobody else can: they are taken.
+func deadPorts(t *testing.T, n int) []uint16 {
 	t.Helper()
 	var ports []uint16
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ports = append(ports, uint16(l.Addr().(*net.TCPAddr).Port))
-		l.Close()
+		t.Cleanup(func() { unix.Close(fd) })
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+			t.Fatal(err)
+		}
+		name, err := unix.Getsockname(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, uint16(name.(*unix.SockaddrInet4).Port))
 	}
 	return ports
 }
 
 // The name server that this laptop is told of is not there.
 func TestDoctor_noNameServer(t *testing.T) {
+	t.Parallel()
 	resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, os.ErrDeadlineExceeded
 	}}
@@ -180,9 +200,10 @@ func TestDoctor_noNameServer(t *testing.T) {
 }
 
 func TestDoctor_plainPortOnly(t *testing.T) {
+	t.Parallel()
 	s := broken(t, school.Prosody, `"tls"; `, "")
 	opts := at(s)
-	opts.Port = freePorts(t, 1)[0]
+	opts.Port = deadPorts(t, 1)[0]
 	r := examine(t, opts)
 	expect(t, r, "port-5223", doctor.Problem, doctor.NoDirectPort)
 	if got := r.Finding("port-5222"); got.Cause != doctor.NoStartTLS {
@@ -195,9 +216,10 @@ func TestDoctor_plainPortOnly(t *testing.T) {
 
 // The rest is examined by the other port.
 func TestDoctor_noDirectPort(t *testing.T) {
+	t.Parallel()
 	s := school.StartTest(t, school.Options{Kind: school.Prosody, Members: []string{"ada"}})
 	opts := at(s)
-	opts.Port = freePorts(t, 1)[0]
+	opts.Port = deadPorts(t, 1)[0]
 	r := examine(t, opts)
 	expect(t, r, "port-5223", doctor.Problem, doctor.NoDirectPort)
 	if got := r.Finding("room"); got.Level != doctor.OK {
@@ -208,6 +230,7 @@ func TestDoctor_noDirectPort(t *testing.T) {
 
 // A listener without TLS on Sugar's port.
 func TestDoctor_plainOnDirectPort(t *testing.T) {
+	t.Parallel()
 	s := school.StartTest(t, school.Options{Kind: school.Prosody, Members: []string{"ada"}})
 	opts := at(s)
 	opts.Port = s.Port
@@ -215,8 +238,10 @@ func TestDoctor_plainOnDirectPort(t *testing.T) {
 }
 
 func TestDoctor_unknownDomain(t *testing.T) {
+	t.Parallel()
 	for _, kind := range school.Kinds {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			opts := at(school.StartTest(t, school.Options{Kind: kind}))
 			opts.Server = "other.test"
 			expect(t, examine(t, opts), "port-5222", doctor.Problem, doctor.WrongHost)
@@ -225,8 +250,10 @@ func TestDoctor_unknownDomain(t *testing.T) {
 }
 
 func TestDoctor_registrationClosed(t *testing.T) {
+	t.Parallel()
 	for _, kind := range school.Kinds {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			s := school.StartTest(t, school.Options{Kind: kind, Closed: true})
 			r := examine(t, at(s))
 			expect(t, r, "registration", doctor.Problem, doctor.Closed)
@@ -237,13 +264,16 @@ func TestDoctor_registrationClosed(t *testing.T) {
 
 // The first laptop registers, the second behind the same address may not.
 func TestDoctor_registrationThrottled(t *testing.T) {
+	t.Parallel()
 	t.Run("ejabberd", func(t *testing.T) {
+		t.Parallel()
 		s := broken(t, school.Ejabberd, "registration_timeout: infinity", "registration_timeout: 600")
 		r := examine(t, at(s))
 		expect(t, r, "second-laptop", doctor.Problem, doctor.Throttled)
 		leavesNothing(t, s, r)
 	})
 	t.Run("Prosody", func(t *testing.T) {
+		t.Parallel()
 		s := broken(t, school.Prosody, "allow_registration = true",
 			"allow_registration = true\nregistration_throttle_max = 1\nregistration_throttle_period = 600\nregistration_allowlist = {}")
 		r := examine(t, at(s))
@@ -253,6 +283,7 @@ func TestDoctor_registrationThrottled(t *testing.T) {
 }
 
 func TestDoctor_noPEP(t *testing.T) {
+	t.Parallel()
 	s := broken(t, school.Prosody, `"vcard4"; "vcard_legacy"; "ping"; "pep"; `, `"ping"; `)
 	r := examine(t, at(s))
 	expect(t, r, "pep", doctor.Problem, doctor.NoPEP)
@@ -260,6 +291,7 @@ func TestDoctor_noPEP(t *testing.T) {
 }
 
 func TestDoctor_noConference(t *testing.T) {
+	t.Parallel()
 	s := school.StartTest(t, school.Options{Kind: school.Prosody, Members: []string{"ada"}, Edit: func(config string) string {
 		before, rest, _ := strings.Cut(config, `Component "conference.`)
 		_, after, _ := strings.Cut(rest, `Component "proxy.`)
@@ -271,6 +303,7 @@ func TestDoctor_noConference(t *testing.T) {
 }
 
 func TestDoctor_roomRefused(t *testing.T) {
+	t.Parallel()
 	s := broken(t, school.Ejabberd, "access_create: all", "access_create: none")
 	r := examine(t, at(s))
 	expect(t, r, "room", doctor.Problem, doctor.RoomRefused)
@@ -279,6 +312,7 @@ func TestDoctor_roomRefused(t *testing.T) {
 
 // A module of the administrator's makes every room one for members.
 func TestDoctor_membersOnly(t *testing.T) {
+	t.Parallel()
 	s := school.StartTest(t, school.Options{Kind: school.Prosody, Members: []string{"ada"}, Edit: func(config string) string {
 		return "plugin_paths = { \"" + modules(t) + "\" }\n" + strings.Replace(config, `Component "conference.school.test" "muc"`,
 			`Component "conference.school.test" "muc"`+"\n\tmodules_enabled = { \"members_only\" }", 1)
@@ -304,8 +338,10 @@ module:hook("muc-room-created", function(event) event.room:set_members_only(true
 }
 
 func TestDoctor_noSharedRoster(t *testing.T) {
+	t.Parallel()
 	for _, kind := range school.Kinds {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			s := school.StartTest(t, school.Options{Kind: kind, Roster: school.RosterNone})
 			r := examine(t, at(s))
 			expect(t, r, "roster", doctor.Problem, doctor.Alone)
@@ -315,6 +351,7 @@ func TestDoctor_noSharedRoster(t *testing.T) {
 }
 
 func TestDoctor_noProxy(t *testing.T) {
+	t.Parallel()
 	s := school.StartTest(t, school.Options{Edit: func(config string) string {
 		before, rest, _ := strings.Cut(config, "  mod_proxy65:")
 		_, after, _ := strings.Cut(rest, "\n")
@@ -327,6 +364,7 @@ func TestDoctor_noProxy(t *testing.T) {
 
 // The relay names an address that nobody listens on.
 func TestDoctor_proxyUnreachable(t *testing.T) {
+	t.Parallel()
 	s := broken(t, school.Prosody, `proxy65_address = "127.0.0.1"`, `proxy65_address = "127.0.0.9"; proxy65_interfaces = { "127.0.0.1" }`)
 	r := examine(t, at(s))
 	if got := r.Finding("proxy"); got.Cause != doctor.DeadProxy {

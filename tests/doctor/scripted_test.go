@@ -21,6 +21,7 @@ func scripted(t *testing.T, opts ...cmtest.Option) doctor.Options {
 }
 
 func TestDoctor_certificate(t *testing.T) {
+	t.Parallel()
 	tests := map[cmtest.CertificateKind]doctor.Cause{
 		cmtest.Expired:     doctor.CertExpired,
 		cmtest.NotYetValid: doctor.CertEarly,
@@ -39,6 +40,7 @@ func TestDoctor_certificate(t *testing.T) {
 
 // A certificate that nobody known has signed is what a school's server has.
 func TestDoctor_selfSigned(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []cmtest.CertificateKind{cmtest.SelfSigned, cmtest.Untrusted} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -51,10 +53,12 @@ func TestDoctor_selfSigned(t *testing.T) {
 }
 
 func TestDoctor_oldTLS(t *testing.T) {
+	t.Parallel()
 	expect(t, examine(t, scripted(t, cmtest.Legacy)), "tls", doctor.Warning, doctor.OldTLS)
 }
 
 func TestDoctor_registrationNeedsForm(t *testing.T) {
+	t.Parallel()
 	r := examine(t, scripted(t, cmtest.RegistrationForm(
 		"<query xmlns='jabber:iq:register'><instructions>Write to us</instructions><username/><password/><email/></query>")))
 	expect(t, r, "registration", doctor.Problem, doctor.NeedsForm)
@@ -63,11 +67,13 @@ func TestDoctor_registrationNeedsForm(t *testing.T) {
 // The server has forgotten whom it has just registered. The account cannot be
 // removed, and it may be there.
 func TestDoctor_loginRefused(t *testing.T) {
+	t.Parallel()
 	r := examine(t, scripted(t, cmtest.At(cmtest.StepRegister, cmtest.Say("<iq type='result' id='{id}'/>"))))
 	expect(t, r, "login", doctor.Problem, doctor.Refused)
 }
 
 func TestDoctor_notXMPP(t *testing.T) {
+	t.Parallel()
 	opts := scripted(t, cmtest.Encryption(cmtest.StartTLS), cmtest.At(cmtest.StepStream, cmtest.Say("SSH-2.0-OpenSSH_9.2\r\n")))
 	opts.Port, opts.Port2 = opts.Port2, opts.Port
 	if got := examine(t, opts).Finding("port-5222"); got.Cause != doctor.NotXMPP {
@@ -78,12 +84,14 @@ func TestDoctor_notXMPP(t *testing.T) {
 // Somebody who takes connections and says nothing costs the doctor no more than
 // its patience.
 func TestDoctor_silentServer(t *testing.T) {
+	t.Parallel()
 	r := examine(t, scripted(t, cmtest.At(cmtest.StepHandshake, cmtest.Silence)))
 	expect(t, r, "tls", doctor.Problem, doctor.NoTLS)
 }
 
 // A server that does not remove accounts is told of.
 func TestDoctor_accountLeftBehind(t *testing.T) {
+	t.Parallel()
 	r := examine(t, scripted(t, cmtest.AnswersError(cmtest.IQ("set", "jabber:iq:register"), "cancel", "not-allowed")))
 	if got := r.Finding("clean-up"); got.Cause != doctor.LeftBehind {
 		t.Errorf("clean-up: %+v", got)

@@ -1,4 +1,4 @@
-package doctor
+package functional
 
 import (
 	"bytes"
@@ -40,6 +40,7 @@ func watching(t *testing.T, pictures <-chan string, texts ...string) {
 // The real program is watched from before its connection to after its end. It is
 // not started by that.
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	cm := cmtest.Prepare(t, cmtest.Contact("bob@school.test"))
 	ctx, stop := context.WithCancel(t.Context())
 	pictures := make(chan string, 1000)
@@ -86,6 +87,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestWatch_program(t *testing.T) {
+	t.Parallel()
 	cm := cmtest.Connect(t)
 	cmd := exec.CommandContext(t.Context(), cmtest.Binary(t), "watch", "--once")
 	cmd.Env = []string{"DBUS_SESSION_BUS_ADDRESS=" + cm.BusAddress(), "HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")}
