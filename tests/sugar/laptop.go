@@ -41,6 +41,7 @@ type laptop struct {
 	pupil
 	key     string // the public key as others see it
 	account string // name on the school server
+	binary  string // see [Options]
 	shell   *Process
 
 	dir, out string
@@ -61,7 +62,7 @@ func newLaptop(ctx context.Context, opts Options, c pupil) (*laptop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &laptop{pupil: c, dir: dir, out: filepath.Join(opts.Out, name), arrivals: make(chan *Process, 16)}
+	l := &laptop{pupil: c, binary: opts.Binary, dir: dir, out: filepath.Join(opts.Out, name), arrivals: make(chan *Process, 16)}
 	for _, d := range []string{l.out, l.path("run"), l.path("agent"), l.profile()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return l, err
@@ -147,6 +148,19 @@ func (l *laptop) writeAgent() error {
 	})
 }
 
+// writeService has D-Bus and mission-control find the connection manager, before one that is installed.
+func (l *laptop) writeService() error {
+	var errs []error
+	for _, m := range []manager.Definition{manager.Gabble(), manager.Salut()} {
+		if l.binary != "" {
+			errs = append(errs,
+				l.write(m.ServiceFile(l.binary), "share", "dbus-1", "services", m.BusName()+".service"),
+				l.write(m.ManagerFile(), "share", "telepathy", "managers", m.Name+".manager"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // write makes a file in the laptop's folder.
 func (l *laptop) write(text string, name ...string) error {
 	path := l.path(name...)
@@ -157,16 +171,8 @@ func (l *laptop) write(text string, name ...string) error {
 }
 
 // start brings up the session and returns when the shell is complete.
-func (l *laptop) start(ctx context.Context, binary string) error {
-	for _, m := range []manager.Definition{manager.Gabble(), manager.Salut()} {
-		err := errors.Join(
-			l.write(m.ServiceFile(binary), "share", "dbus-1", "services", m.BusName()+".service"),
-			l.write(m.ManagerFile(), "share", "telepathy", "managers", m.Name+".manager"))
-		if err != nil {
-			return err
-		}
-	}
-	if err := l.listen(); err != nil {
+func (l *laptop) start(ctx context.Context) error {
+	if err := errors.Join(l.writeService(), l.listen()); err != nil {
 		return err
 	}
 	display, err := l.spawnReady(ctx, "x.log", "Xvfb", "-displayfd", "3", "-screen", "0", "1200x900x24", "-nolisten", "tcp")
@@ -181,7 +187,11 @@ func (l *laptop) start(ctx context.Context, binary string) error {
 		}
 	}
 	l.env = append(l.env, "PYTHONPATH="+l.path("agent"), "PYTHONDONTWRITEBYTECODE=1", "SUGAR_TEST_SOCKET="+l.path("run", "agent"))
-	if err := l.spawn(shellLog, nil, python, "-m", "jarabe.main"); err != nil {
+	shell := []string{python, "-m", "jarabe.main"}
+	if l.binary == "" {
+		shell = []string{"/usr/bin/sugar"}
+	}
+	if err := l.spawn(shellLog, nil, shell...); err != nil {
 		return err
 	}
 	if l.shell, err = l.arrival(ctx); err != nil {

@@ -23,7 +23,7 @@ import (
 
 // Options of a run on one server.
 type Options struct {
-	Binary string      // the connection manager; absolute
+	Binary string      // the connection manager; absolute, "" for the one that is installed, with Sugar's own way to start
 	Server school.Kind // of the school
 	Gadget string      // the program of the server component, absolute; with it, the school has no shared roster
 	Steps  []string    // names of the optional steps; none means all
@@ -110,7 +110,7 @@ func (s *Stage) open(ctx context.Context, opts Options) error {
 		return err
 	}
 	for _, l := range s.laptops() {
-		if err := l.start(ctx, opts.Binary); err != nil {
+		if err := l.start(ctx); err != nil {
 			return err
 		}
 	}
