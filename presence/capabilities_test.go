@@ -356,6 +356,8 @@ func TestCapabilities_manyInPieces(t *testing.T) {
 			can, types = map[uint32][]channelClass{}, nil
 		}
 	}
+	s.do(func() {}) // behind the second piece
+	s.do(func() {}) // behind the third
 	s.want(wanted...)
 }
 
