@@ -57,6 +57,10 @@ func (h *capsHost) Ask(iq *stanza.Element, answer func(*stanza.Element, error)) 
 	h.asked = append(h.asked, capsQuestion{iq, answer})
 }
 func (h *capsHost) After(d time.Duration, label string, f func()) *loop.Timer {
+	if d == 0 { // so that do comes behind it
+		h.loop.Post(label, f)
+		return nil
+	}
 	return h.loop.After(d, label, f)
 }
 func (h *capsHost) FlushSoon(f func())   { h.loop.AfterBurst(f) }
