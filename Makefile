@@ -23,7 +23,7 @@ DATAFILES = $(GO) run ./internal/datafiles
 MOSTBYTES = 9900000
 sizecheck = @size=$$(stat -c %s $(1)); test $$size -le $(MOSTBYTES) || { echo "$(1) has $$size bytes; $(MOSTBYTES) are allowed."; exit 1; }
 
-.PHONY: build generate run test test-sugar soak faults lint check-generated bench fuzz install install-gadget xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar
+.PHONY: build generate run test test-sugar soak faults lint check-generated bench fuzz install install-gadget xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar deps-deb deps-packages
 
 build: check-go
 	$(BUILD) -o bin/telepathy-olpc $(PROGRAM)
@@ -113,11 +113,11 @@ $(addprefix xo-,$(XO)): xo-%: check-go
 	scripts/make-tarball $(VERSION) $* bin/xo/telepathy-olpc-$* bin/xo
 
 # Debian packages in bin/deb, from a copy of the tree: dpkg-buildpackage writes beside it.
-deb: check-go
+deb: check-go deps-deb
 	@scripts/make-deb $(GO)
 
 # Lintian, two builds compared, and the packages in a clean Debian 12. Root, and a network for Debian's mirror.
-test-packages: deb
+test-packages: deps-packages deb
 	tests/packages/lintian
 	tests/packages/reproducible $(GO)
 	tests/packages/install
@@ -132,5 +132,5 @@ clean:
 check-go:
 	@scripts/check-go $(GO)
 
-deps-run deps-test deps-sugar: deps-%:
+deps-run deps-test deps-sugar deps-deb deps-packages: deps-%:
 	@scripts/install-deps $*
