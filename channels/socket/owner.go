@@ -2,8 +2,10 @@ package socket
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -43,7 +45,11 @@ const (
 // ownerIn looks for a socket from one address to another, and gives whose it is.
 func ownerIn(table io.Reader, from, to netip.AddrPort) (uid int, found bool) {
 	lines := bufio.NewScanner(table)
+	port := fmt.Appendf(nil, ":%04X ", from.Port())
 	for lines.Scan() {
+		if !bytes.Contains(lines.Bytes(), port) {
+			continue // nearly all are passed over so, and there may be thousands
+		}
 		fields := strings.Fields(lines.Text())
 		if len(fields) <= columnInode || parseKernel(fields[columnLocal]) != from || parseKernel(fields[columnRemote]) != to {
 			continue
