@@ -25,6 +25,7 @@ type connection struct {
 	activities map[uint32]map[string]string // what they are, by room handle: name, type
 	rooms      map[uint32]string            // addresses by handle
 	channels   []channel
+	asked      bool // who was on-line before
 }
 
 // contact is somebody on-line.

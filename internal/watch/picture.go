@@ -35,7 +35,7 @@ var stateNames = map[tp.TubeState]string{
 
 // picture draws everything.
 func (w *watcher) picture() Picture {
-	p := Picture{Complete: w.complete}
+	p := Picture{Complete: w.isComplete()}
 	for _, c := range w.sorted() {
 		p.Lines = append(p.Lines, c.lines()...)
 	}

@@ -45,12 +45,12 @@ type Options struct {
 
 // watcher is the state; it belongs to the loop.
 type watcher struct {
-	ctx      context.Context
-	opts     Options
-	bus      *bus.Conn
-	loop     *loop.Loop
-	all      map[string]*connection // by bus name
-	complete bool                   // what there was has been asked for
+	ctx  context.Context
+	opts Options
+	bus  *bus.Conn
+	loop *loop.Loop
+	all  map[string]*connection // by bus name
+	due  bool                   // patience is over
 }
 
 // Run watches until ctx ends, or the bus.
@@ -102,10 +102,20 @@ func (w *watcher) begin() {
 		}
 	}
 	w.loop.After(w.opts.Patience, "complete", func() {
-		w.complete = true
+		w.due = true
 		w.changed()
 	})
 	w.changed()
+}
+
+// isComplete tells whether what there was has been asked for.
+func (w *watcher) isComplete() bool {
+	for _, c := range w.all {
+		if !c.asked {
+			return false
+		}
+	}
+	return w.due
 }
 
 // changed shows the picture, once for what happens at once.
@@ -122,6 +132,7 @@ func (w *watcher) appear(name string) {
 	w.loop.After(w.opts.Patience, "ask", func() {
 		if w.all[name] == c {
 			c.readContacts()
+			c.asked = true
 			w.changed()
 		}
 	})
