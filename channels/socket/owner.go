@@ -16,22 +16,31 @@ import (
 
 // ofOurUser tells whether the other end of a TCP connection on this machine is a
 // program of our user, or of root. The socket has no credentials to ask for, but
-// the kernel lists to whom each end belongs (proc_pid_net(5)). An end that has no
+// the kernel knows to whom each end belongs. An end that has no
 // owner any more, because its program has gone at once, is nobody's.
 func ofOurUser(c net.Conn) bool {
 	peer, own := addressOf(c.RemoteAddr()).ip, addressOf(c.LocalAddr()).ip
+	uid, found, err := askOwner(peer, own)
+	if err != nil {
+		uid, found = lookUpOwner(peer, own)
+	}
+	return found && (uid == os.Geteuid() || uid == 0)
+}
+
+// lookUpOwner is for kernels that answer no questions about sockets.
+func lookUpOwner(from, to netip.AddrPort) (uid int, found bool) {
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} { // either kind of socket reaches 127.0.0.1
 		f, err := os.Open(table)
 		if err != nil {
 			continue
 		}
-		uid, found := ownerIn(f, peer, own)
+		uid, found = ownerIn(f, from, to)
 		_ = f.Close()
 		if found {
-			return uid == os.Geteuid() || uid == 0
+			break
 		}
 	}
-	return false
+	return uid, found
 }
 
 // Columns of the kernel's table.
@@ -42,7 +51,7 @@ const (
 	columnInode  = 9 // 0 once no program has the socket
 )
 
-// ownerIn looks for a socket from one address to another, and gives whose it is.
+// ownerIn looks in a table, proc_pid_net(5), for a socket from one address to another, and gives whose it is.
 func ownerIn(table io.Reader, from, to netip.AddrPort) (uid int, found bool) {
 	lines := bufio.NewScanner(table)
 	port := fmt.Appendf(nil, ":%04X ", from.Port())

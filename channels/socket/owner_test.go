@@ -1,7 +1,9 @@
 package socket
 
 import (
+	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 )
@@ -35,6 +37,42 @@ func TestOwnerIn(t *testing.T) {
 		uid, found := ownerIn(strings.NewReader(kernelTable), netip.MustParseAddrPort(c.from), netip.MustParseAddrPort(c.to))
 		if found != c.found || found && uid != c.uid {
 			t.Errorf("%s to %s: %d, %v, want %d, %v", c.from, c.to, uid, found, c.uid, c.found)
+		}
+	}
+}
+
+// Both ways to ask give the owner of a connection that is there, over either
+// family, and none for one that is not.
+func TestOwner(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		from, to := c.LocalAddr().(*net.TCPAddr).AddrPort(), c.RemoteAddr().(*net.TCPAddr).AddrPort()
+		if uid, found, err := askOwner(from, to); uid != os.Geteuid() || !found || err != nil {
+			t.Errorf("%s: asked: %d, %v, %v", host, uid, found, err)
+		}
+		if uid, found := lookUpOwner(from, to); uid != os.Geteuid() || !found {
+			t.Errorf("%s: looked up: %d, %v", host, uid, found)
+		}
+		nobody := netip.AddrPortFrom(from.Addr(), 1)
+		if _, found, err := askOwner(nobody, to); found || err != nil {
+			t.Errorf("%s: nobody's: %v, %v", host, found, err)
+		}
+	}
+}
+
+func TestParseOwner_nonsense(t *testing.T) {
+	for _, b := range [][]byte{nil, make([]byte, 19), make([]byte, 88), ownerQuestion(netip.AddrPort{}, netip.AddrPort{})[:40]} {
+		if _, found, err := parseOwner(b); found || err == nil {
+			t.Errorf("%d bytes: found %v, %v", len(b), found, err)
 		}
 	}
 }
