@@ -220,6 +220,7 @@ func TestView_forged(t *testing.T) {
 	t.Parallel()
 	c := watchComponent(t)
 	path, _, question := openView(c, tp.InterfaceChannelBuddyView, nil)
+	c.Expect(newChannels)
 	c.Server.Answer(question, "<view xmlns='"+nsBuddies+"' id='1' size='10'/>")
 	c.Forbid(viewBuddies)
 	added := "<added xmlns='" + nsBuddies + "' id='1'><buddy jid='" + bobID + "'/></added>"
