@@ -213,7 +213,7 @@ func sockets(t *testing.T, l *laptop.Laptop, want int) {
 func testMonitorKilled(t *testing.T, s *school.Server) {
 	path, err := exec.LookPath("dbus-monitor")
 	if err != nil {
-		t.Skip("dbus-monitor is not installed (Debian package dbus-bin)")
+		t.Fatal("dbus-monitor is not installed (Debian package dbus-bin)")
 	}
 	ana, ben := open(t, s, "Gala"), open(t, s, "Hein")
 	ben.Connect(nil)
