@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"telepathy-olpc/internal/loop"
 	"telepathy-olpc/xmpp/stanza"
 )
 
@@ -91,6 +93,50 @@ func TestManagement_counts(t *testing.T) {
 		if len(c.sm.unacked) != 1 || c.sm.bytes != len(c.sm.unacked[0]) { // the sync's pong
 			t.Errorf("%d stanzas, %d bytes are kept", len(c.sm.unacked), c.sm.bytes)
 		}
+	})
+}
+
+// A server that asks after each stanza is answered at once, and then for all
+// that has come in a while.
+func TestManagement_asksAlways(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := loop.New(loop.Config{})
+		s := NewSession(Config{}, l, Events{})
+		s.link = newLink(&wire{}, time.Second)
+		s.sm = management{enabled: true, counting: true}
+		go l.Run()
+		defer l.Close()
+		ask := func(times int) {
+			l.Post("ask", func() {
+				for range times {
+					s.countHandled()
+					s.handleManagement(stanza.New(nsManagement, "r"))
+				}
+			})
+		}
+		wantAnswers := func(want string) {
+			t.Helper()
+			synctest.Wait()
+			s.link.out.mu.Lock()
+			defer s.link.out.mu.Unlock()
+			if got := strings.ReplaceAll(string(s.link.out.buf), "<a xmlns='"+nsManagement+"' h=", ""); got != want {
+				t.Errorf("answered %s, want %s", got, want)
+			}
+		}
+		ask(1)
+		wantAnswers("'1'/>")
+		ask(2)
+		wantAnswers("'1'/>")
+		time.Sleep(ackPause)
+		wantAnswers("'1'/>'3'/>")
+		time.Sleep(time.Hour)
+		wantAnswers("'1'/>'3'/>")
+		ask(1)
+		wantAnswers("'1'/>'3'/>'4'/>")
+		ask(1)
+		l.Post("link down", func() { s.sm.holdAck() })
+		time.Sleep(ackPause)
+		wantAnswers("'1'/>'3'/>'4'/>")
 	})
 }
 

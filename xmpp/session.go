@@ -297,6 +297,7 @@ func (s *Session) received(l *link, e *stanza.Element) {
 func (s *Session) linkDown(l *link, err error) {
 	s.link = nil
 	s.watchTimer.Stop()
+	s.sm.holdAck()
 	if l.cause != nil {
 		err = l.cause
 	}
