@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	rtdebug "runtime/debug"
 	"syscall"
 
@@ -45,6 +46,10 @@ func main() {
 		}
 	}
 	rtdebug.SetGCPercent(gcPercent)
+	// All state is on loops, and what wakes what is one chain from socket to socket:
+	// a second processor would only be woken for each link of it, which costs up to
+	// half of the CPU time of a message.
+	runtime.GOMAXPROCS(1)
 	flags := flag.NewFlagSet("telepathy-olpc", flag.ContinueOnError)
 	persist := flags.Bool("persist", false, "keep running without connections")
 	debug := flags.Bool("debug", false, "log decisions to standard error (as TELEPATHY_OLPC_DEBUG=debug)")
