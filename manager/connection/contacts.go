@@ -53,7 +53,7 @@ func (c *Connection) getContactAttributes(call *bus.Call) {
 			}
 		}
 		call.Return(all)
-		for h := range all {
+		for _, h := range handles { // in the order asked for
 			c.activities.Introduced(h)
 		}
 	})
