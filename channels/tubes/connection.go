@@ -188,13 +188,13 @@ func (c *connection) close(why *tp.Error) {
 }
 
 // closeConnections ends all connections and lets no more in.
-func (t *tube) closeConnections() {
+func (t *tube) closeConnections(why *tp.Error) {
 	if t.listener != nil {
 		t.listener.Close()
 		t.listener = nil
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.connections)) {
-		t.connections[id].close(tp.Errorf(tp.ErrorCancelled, "the tube was closed"))
+		t.connections[id].close(why)
 	}
 }
 

@@ -150,7 +150,7 @@ func (t *tube) tellClosed() {
 // release gives back what the tube holds of the system, and closes what goes
 // through it.
 func (t *tube) release() {
-	t.closeConnections()
+	t.closeConnections(tp.Errorf(tp.ErrorCancelled, "the tube was closed"))
 	if t.server != nil {
 		t.flow.close()
 		t.server.Close()

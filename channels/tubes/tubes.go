@@ -189,13 +189,16 @@ func (t *Tubes) HandleStream(o *bytestream.Offer) {
 	}
 }
 
-// Close ends all tubes without a word, because the session is over.
-func (t *Tubes) Close() {
+// Close ends all tubes because the session is over, without a word to others.
+// Channels are still there, to tell why their connections are closed; nothing
+// else is told, since they go next.
+func (t *Tubes) Close(why *tp.Error) {
 	for who, c := range t.circles {
 		delete(t.circles, who)
 		for _, tube := range c.list {
-			tube.face = nil // it has left the bus already
+			tube.closeConnections(why)
 			tube.release()
+			tube.face = nil
 		}
 	}
 }

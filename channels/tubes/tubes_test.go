@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 	w.rooms = room.New(w, activities{})
 	w.tubes = New(w, w.rooms, noStreams{})
 	w.rooms.Accompany(w.tubes)
-	t.Cleanup(func() { w.tubes.Close(); w.rooms.Close() })
+	t.Cleanup(func() { w.tubes.Close(errTooMany); w.rooms.Close() })
 	return w
 }
 

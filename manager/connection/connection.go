@@ -165,6 +165,7 @@ func (c *Connection) finish(e ending) {
 	c.ended = true
 	c.life.Ended()
 	c.files.Close()
+	c.tubes.Close(e.ofTubes())
 	c.requests.closeAll()
 	if e.err != "" {
 		c.Emit(tp.SignalConnectionConnectionError, e.err, e.details())

@@ -34,6 +34,15 @@ func (e ending) details() map[string]dbus.Variant {
 	return d
 }
 
+// ofTubes is why the connections of stream tubes end with the Connection: only
+// what the user wants is no loss (specification, StreamTube.ConnectionClosed).
+func (e ending) ofTubes() *tp.Error {
+	if e.err == "" {
+		return tp.Errorf(tp.ErrorCancelled, "the connection was closed")
+	}
+	return tp.Errorf(tp.ErrorConnectionLost, "the connection has ended")
+}
+
 // Fates of a connection that several causes share. What may pass by itself is
 // one of the first three: mission-control tries again after these errors only,
 // and not after ConnectionRefused or ServiceBusy, however well these would fit

@@ -115,7 +115,6 @@ var errOver = errors.New("the connection has ended")
 func (c *Connection) depart() {
 	c.rooms.Close()
 	c.roomLists.Close()
-	c.tubes.Close()
 	c.streams.Close()
 	c.gadget.Close()
 	c.activities.Disconnecting()

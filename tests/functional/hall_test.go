@@ -87,7 +87,12 @@ func enterHall(t testing.TB, opts ...cmtest.Option) (*hall, *cmtest.Call) {
 // joinHall is in the room, in which there are others, all of the school.
 func joinHall(t testing.TB, others ...string) *hall {
 	t.Helper()
-	h, call := enterHall(t)
+	return joinHallWith(t, nil, others...)
+}
+
+func joinHallWith(t testing.TB, opts []cmtest.Option, others ...string) *hall {
+	t.Helper()
+	h, call := enterHall(t, opts...)
 	for _, nick := range others {
 		h.comes(nick)
 	}
