@@ -65,11 +65,17 @@ func isPassing(err error) bool {
 // sent again.
 func (s *Session) resumed(result *outcome) {
 	s.phase = online
-	if !s.sm.confirm(result.handled) {
-		s.link.end(errExpired, closeTag) // what it has of ours nobody knows
-		s.sm.forget()
+	switch {
+	case !s.sm.confirm(result.handled):
+		s.giveUp(errExpired) // what it has of ours nobody knows
+		return
+	case s.sm.again && s.lostBy == errSilent:
+		// Prosody 0.12 goes on with the parser of the link before, and hears
+		// nothing more, however often, if that broke within a stanza.
+		s.giveUp(errDeaf)
 		return
 	}
+	s.sm.again = len(s.sm.unacked) > 0
 	for _, b := range s.sm.unacked {
 		s.link.write(b)
 	}
@@ -77,4 +83,10 @@ func (s *Session) resumed(result *outcome) {
 	if s.ev.Resumed != nil {
 		s.ev.Resumed()
 	}
+}
+
+// giveUp ends a session that was resumed in vain.
+func (s *Session) giveUp(why error) {
+	s.link.end(why, closeTag)
+	s.sm.forget()
 }

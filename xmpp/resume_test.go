@@ -212,7 +212,9 @@ func TestResume_serverNotThereAtOnce(t *testing.T) {
 	c.wantNothing()
 }
 
-func TestResume_silentLink(t *testing.T) {
+// impatient is managed for a client that soon asks for a sign of life.
+func impatient(t *testing.T) (*client, *scripted, *peer) {
+	t.Helper()
 	server := newScripted(t)
 	cfg := server.config()
 	cfg.Keepalive, cfg.DeadAfter = 50*time.Millisecond, 2*time.Second
@@ -222,10 +224,32 @@ func TestResume_silentLink(t *testing.T) {
 	p.read(nsManagement, "enable")
 	p.send(enabled)
 	c.wantReady()
-	p = server.accept() // the old connection stands and is silent
+	return c, server, p
+}
+
+func TestResume_silentLink(t *testing.T) {
+	c, server, _ := impatient(t)
+	p := server.accept() // the old connection stands and is silent
 	p.resume(0)
 	p.resumed(0)
 	p.read(nsManagement, "r")
+	c.wantNothing()
+}
+
+// A server that goes on for us and has not heard what was sent again is given
+// up, as it would be the same next time.
+func TestResume_deafServer(t *testing.T) {
+	c, server, p := impatient(t)
+	c.message("out")
+	p.message("out")
+	p.conn.Close()
+	for range 2 { // the second link stands and is silent
+		p = server.accept()
+		p.resume(0)
+		p.resumed(0)
+	}
+	c.wantLost(errDeaf)
+	c.close()
 	c.wantNothing()
 }
 

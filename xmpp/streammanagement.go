@@ -44,7 +44,8 @@ type management struct {
 	ackDue  *loop.Timer   // of an answer that waits
 	acked   uint32        // stanzas of ours that the server has handled
 	unacked [][]byte
-	bytes   int // in unacked
+	bytes   int  // in unacked
+	again   bool // all of unacked was sent again, and nothing of it is acknowledged yet
 
 	sinceAsk, sinceAskBytes int // sent since we last asked
 }
@@ -99,6 +100,9 @@ func (m *management) confirm(h uint32) bool {
 	}
 	for _, b := range m.unacked[:n] {
 		m.bytes -= len(b)
+	}
+	if n > 0 {
+		m.again = false
 	}
 	clear(m.unacked[:n])
 	m.unacked = m.unacked[n:]
@@ -205,5 +209,8 @@ func (l *login) resume(old *resumption) (handled uint32, err error) {
 	return uint32(h), nil
 }
 
-// errExpired is the end of a session that cannot be resumed.
-var errExpired = fmt.Errorf("%w: server has given up the session", ErrLost)
+// Ends of a session that cannot be resumed.
+var (
+	errExpired = fmt.Errorf("%w: server has given up the session", ErrLost)
+	errDeaf    = fmt.Errorf("%w: server hears nothing in the resumed session", ErrLost)
+)
