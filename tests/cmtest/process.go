@@ -3,6 +3,7 @@ package cmtest
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -65,13 +66,21 @@ const maxMemory = 400 << 10 // KiB
 // CheckMemory fails the test if the process was ever too big.
 func (cm *CM) CheckMemory() {
 	cm.T.Helper()
+	if peak := cm.PeakMemory(); peak > maxMemory {
+		cm.T.Errorf("the process needed %d KiB", peak)
+	}
+}
+
+// PeakMemory is how big the process ever was, in KiB.
+func (cm *CM) PeakMemory() int {
+	cm.T.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cm.process.pid))
 	must(cm.T, err)
 	_, after, _ := strings.Cut(string(status), "VmHWM:")
 	var peak int
-	if _, err := fmt.Sscan(after, &peak); err != nil || peak > maxMemory {
-		cm.T.Errorf("the process needed %d KiB (%v)", peak, err)
-	}
+	_, err = fmt.Sscan(after, &peak)
+	must(cm.T, err)
+	return peak
 }
 
 // Signal sends a signal to the process.
@@ -86,6 +95,18 @@ func (cm *CM) Descriptors() int {
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", cm.process.pid))
 	must(cm.T, err)
 	return len(open)
+}
+
+// Sockets are the files in the folders where the process makes its sockets.
+func (cm *CM) Sockets() []string {
+	cm.T.Helper()
+	var all []string
+	for _, folder := range []string{"xdg_runtime_dir", "tmpdir"} {
+		files, err := filepath.Glob(filepath.Join(cm.daemon.dir, "home", folder, "*"))
+		must(cm.T, err)
+		all = append(all, files...)
+	}
+	return all
 }
 
 // Goroutines ends the process and counts its goroutines in what Go's runtime

@@ -87,12 +87,7 @@ func enterHall(t testing.TB, opts ...cmtest.Option) (*hall, *cmtest.Call) {
 // joinHall is in the room, in which there are others, all of the school.
 func joinHall(t testing.TB, others ...string) *hall {
 	t.Helper()
-	return joinHallWith(t, nil, others...)
-}
-
-func joinHallWith(t testing.TB, opts []cmtest.Option, others ...string) *hall {
-	t.Helper()
-	h, call := enterHall(t, opts...)
+	h, call := enterHall(t)
 	for _, nick := range others {
 		h.comes(nick)
 	}

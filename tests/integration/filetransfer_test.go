@@ -10,7 +10,6 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +29,7 @@ import (
 	"telepathy-olpc/xmpp/ibb"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/tubes"
 )
 
 var (
@@ -73,13 +73,10 @@ func testFiles(t *testing.T, s *school.Server) {
 	sameDescriptors(cm, before)
 	olga.Disconnect()
 	pete.Disconnect()
-	left, _ := filepath.Glob(filepath.Join(runtimeDirectory(f.local), "olpc-*"))
-	if len(left) > 0 {
+	if left := cm.Sockets(); len(left) > 0 {
 		t.Errorf("sockets are left: %v", left)
 	}
 }
-
-func runtimeDirectory(socket string) string { return filepath.Dir(filepath.Dir(socket)) }
 
 // sameDescriptors checks that nothing is left of what was open.
 func sameDescriptors(cm *cmtest.CM, before int) {
@@ -215,11 +212,13 @@ func (f *passing) stopAt(n int, name string, s stop) {
 	both.Wait()
 }
 
-// inBandPeer is a child whose program passes files in-band only.
+// inBandPeer is a child whose program passes files, and what goes through stream
+// tubes, in-band only.
 type inBandPeer struct {
 	*xmpp.Session
 	loop     *loop.Loop
 	log      *logrus.Entry
+	streams  *bytestream.Manager
 	received chan [md5.Size]byte
 }
 
@@ -241,18 +240,18 @@ func newInBandPeer(t *testing.T, s *school.Server, nick string) *inBandPeer {
 		Lost:  func(err error) { ready <- err },
 	})
 	go p.loop.Run()
-	streams := bytestream.New(p, nil)
+	p.streams = bytestream.New(p, nil)
 	p.loop.Post("log in", func() {
-		streams.SetMethods(ibb.NS)
-		streams.Listen(p)
-		streams.Serve(filetransfer.NS, p.offered)
-		info := disco.Info{Features: append([]string{filetransfer.NS}, bytestream.Features...)}
+		p.streams.SetMethods(ibb.NS)
+		p.streams.Listen(p)
+		p.streams.Serve(filetransfer.NS, p.offered)
+		info := disco.Info{Features: append([]string{filetransfer.NS, tubes.NS}, bytestream.Features...)}
 		p.HandleIQ(disco.NSInfo, func(iq *stanza.Element) { p.Send(disco.Answer(iq, func(string) *disco.Info { return &info })) })
 		p.Connect()
 	})
 	t.Cleanup(func() {
 		p.loop.Post("log out", func() {
-			streams.Close()
+			p.streams.Close()
 			p.Close(p.loop.Close)
 		})
 		<-p.loop.Done()

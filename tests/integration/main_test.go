@@ -35,6 +35,7 @@ var (
 		{"rooms", testRooms},
 		{"files", testFiles},
 		{"tubes", testTubes},
+		{"streams", testStreams},
 		{"sharing, golden", testGolden},
 		{"desktop", testDesktop},
 	}
@@ -48,7 +49,7 @@ var (
 
 // group are the children whom Prosody shows to everybody; ejabberd does so with
 // all who are on-line.
-var group = names("Gina", "Hugo", "Kofi", "Lena", "Olga", "Pete", "Quim", "Rosa", "Sven")
+var group = names("Bela", "Cleo", "Dora", "Gina", "Hugo", "Kofi", "Lena", "Olga", "Pete", "Quim", "Rosa", "Sven")
 
 func names(nicks ...string) []string {
 	var all []string

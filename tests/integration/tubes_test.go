@@ -59,6 +59,12 @@ func testTubes(t *testing.T, s *school.Server) {
 	}
 }
 
+// ipv4 is Socket_Address_IPv4.
+type ipv4 struct {
+	Host string
+	Port uint16
+}
+
 // testStreamTube has the second child read what the first offers, over several
 // connections at a time; the third does not accept.
 func testStreamTube(t *testing.T, cm *cmtest.CM, paths []dbus.ObjectPath) {
@@ -82,15 +88,11 @@ func testStreamTube(t *testing.T, cm *cmtest.CM, paths []dbus.ObjectPath) {
 			}()
 		}
 	}()
-	type inet struct {
-		Host string
-		Port uint16
-	}
 	number := cmtest.As[uint32](t, cm.Call(paths[0], tubes, "OfferStreamTube", "read-activity-http", map[string]dbus.Variant{},
-		uint32(2), dbus.MakeVariant(inet{"127.0.0.1", uint16(l.Addr().(*net.TCPAddr).Port)}), uint32(0), dbus.MakeVariant(uint32(0))).Arg(0))
+		uint32(2), dbus.MakeVariant(ipv4{"127.0.0.1", uint16(l.Addr().(*net.TCPAddr).Port)}), uint32(0), dbus.MakeVariant(uint32(0))).Arg(0))
 	id := cmtest.As[uint32](t, cm.ExpectWithin(patience, cmtest.Signal(tp.SignalChannelTubesNewTube).At(paths[1])).Arg(0))
 	cmtest.Equal(t, id, number)
-	address := cmtest.As[inet](t, cm.Call(paths[1], tubes, "AcceptStreamTube", id, uint32(2), uint32(0), dbus.MakeVariant(uint32(0))).Arg(0))
+	address := cmtest.As[ipv4](t, cm.Call(paths[1], tubes, "AcceptStreamTube", id, uint32(2), uint32(0), dbus.MakeVariant(uint32(0))).Arg(0))
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {

@@ -87,6 +87,9 @@ type Server struct {
 	out     *output // what this run printed
 }
 
+// Kind is the server software.
+func (s *Server) Kind() Kind { return s.opts.Kind }
+
 // backend is what differs between the servers.
 type backend interface {
 	// configure writes the server's configuration into s.dir.
