@@ -105,11 +105,17 @@ func signal(t testing.TB, sender, destination string, value any) []byte {
 	if destination != "" {
 		m.Headers[dbus.FieldDestination] = dbus.MakeVariant(destination)
 	}
+	return encoded(t, m)
+}
+
+// encoded gives a message the number 7.
+func encoded(t testing.TB, m *dbus.Message) []byte {
+	t.Helper()
 	var b bytes.Buffer
 	if err := m.EncodeTo(&b, binary.LittleEndian); err != nil {
 		t.Fatal(err)
 	}
-	binary.LittleEndian.PutUint32(b.Bytes()[8:], 7) // a serial
+	binary.LittleEndian.PutUint32(b.Bytes()[8:], 7)
 	return b.Bytes()
 }
 
