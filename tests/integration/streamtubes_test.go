@@ -8,6 +8,7 @@ import (
 	"io"
 	mathrand "math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -33,7 +34,7 @@ const (
 	brokenStream = 2 << 20  // in-band, over a line that breaks
 	// maxGrowth is how much the process may grow by a stream, in KiB: buffers
 	// of both connections, under the race detector.
-	maxGrowth = 48 << 10
+	maxGrowth = 32 << 10
 )
 
 // testStreams has children pass large streams through tubes, of a room and
@@ -48,12 +49,18 @@ func testStreams(t *testing.T, s *school.Server) {
 	cleo.Login()
 	belasCleo, cleosBela := bela.Handle(address(s, "Cleo")), cleo.Handle(address(s, "Bela"))
 	cm.ExpectUnordered(seen(bela, belasCleo, available), seen(cleo, cleosBela, available))
+	before, peak := cm.Descriptors(), cm.PeakMemory()
+	random := mathrand.New(mathrand.NewPCG(3, 4))
+	for name, c := range cuts {
+		cutTube(bela, cleo, belasCleo).at(random.IntN(8<<20), name, c)
+	}
+	sameDescriptors(cm, before)
+
 	var raw [20]byte
 	rand.Read(raw[:])
 	id := hex.EncodeToString(raw[:])
 	rooms := [2]dbus.ObjectPath{tubesOf(bela, id), tubesOf(cleo, id)}
 	pairs := [2]dbus.ObjectPath{tubesWith(bela, belasCleo), tubesWith(cleo, cleosBela)}
-	before, peak := cm.Descriptors(), cm.PeakMemory()
 
 	for _, ends := range [][2]dbus.ObjectPath{rooms, pairs} {
 		tube := offerTube(cm, ends[0])
@@ -197,6 +204,106 @@ func (o *offeredTube) close(other dbus.ObjectPath) {
 	o.cm.Expect(closed.At(o.path))
 	if other != "" {
 		o.cm.ExpectWithin(patience, closed.At(other))
+	}
+}
+
+// cutting is a connection through a tube with a contact that is to be cut.
+type cutting struct {
+	cm             *cmtest.CM
+	out, in        dbus.ObjectPath // the tube's channels
+	writer, reader net.Conn
+}
+
+// cut is how a connection comes to an early end, and what both sides are told.
+type cut struct {
+	do      func(*cutting)
+	out, in []tp.ErrorName
+	closes  bool // the channels
+}
+
+// Whose channel is closed by the other hears of the tube's end or of the
+// stream's, whichever comes first. Who sends to a program that died is told that
+// nobody says anything more, before it is told that nobody listens.
+var (
+	byUser = []tp.ErrorName{tp.ErrorCancelled}
+	broken = []tp.ErrorName{tp.ErrorConnectionLost}
+	either = []tp.ErrorName{tp.ErrorCancelled, tp.ErrorConnectionLost}
+	cuts   = map[string]cut{
+		"program that offers dies":   {func(c *cutting) { die(c.writer) }, byUser, broken, false},
+		"program that connects dies": {func(c *cutting) { die(c.reader) }, either, byUser, false},
+		"offered channel closed":     {func(c *cutting) { c.cm.CallAsync(c.out, tp.InterfaceChannel, "Close") }, byUser, either, true},
+		"accepted channel closed":    {func(c *cutting) { c.cm.CallAsync(c.in, tp.InterfaceChannel, "Close") }, either, byUser, true},
+	}
+)
+
+// die ends a connection as the kernel does for a program that is killed with
+// something unread.
+func die(c net.Conn) {
+	c.(*net.TCPConn).SetLinger(0)
+	c.Close()
+}
+
+// cutTube brings a connection to where both programs are connected.
+func cutTube(from, to *cmtest.Connection, contact uint32) *cutting {
+	t, stream := from.T, tp.InterfaceChannelStreamTube
+	t.Helper()
+	c := &cutting{cm: from.CM}
+	c.out = cmtest.As[dbus.ObjectPath](t, from.Call(from.Path, tp.InterfaceConnectionRequests, "CreateChannel", map[string]dbus.Variant{
+		tp.PropertyChannelChannelType:       dbus.MakeVariant(stream.Name),
+		tp.PropertyChannelTargetHandleType:  dbus.MakeVariant(uint32(tp.HandleTypeContact)),
+		tp.PropertyChannelTargetHandle:      dbus.MakeVariant(contact),
+		tp.PropertyChannelStreamTubeService: dbus.MakeVariant("http"),
+	}).Arg(0))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	here := ipv4{"127.0.0.1", uint16(l.Addr().(*net.TCPAddr).Port)}
+	from.Call(c.out, stream, "Offer", uint32(2), dbus.MakeVariant(here), uint32(0), map[string]dbus.Variant{})
+	c.in = cmtest.As[dbus.ObjectPath](t, c.cm.ExpectWithin(patience, cmtest.Signal(tp.SignalConnectionNewChannel).At(to.Path)).Arg(0))
+	there := cmtest.As[ipv4](t, to.Call(c.in, stream, "Accept", uint32(2), uint32(0), dbus.MakeVariant(uint32(0))).Arg(0))
+	if c.reader, err = net.Dial("tcp", net.JoinHostPort(there.Host, strconv.Itoa(int(there.Port)))); err != nil {
+		t.Fatal(err)
+	}
+	if c.writer, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// at cuts the connection when so many bytes have arrived.
+func (c *cutting) at(n int, name string, how cut) {
+	t := c.cm.T
+	t.Helper()
+	var both sync.WaitGroup
+	both.Go(func() { _, _ = io.Copy(c.writer, mathrand.NewChaCha8([32]byte{})) })
+	both.Go(func() { // until it is told that the other has gone
+		_, _ = io.Copy(io.Discard, c.writer)
+		c.writer.Close()
+	})
+	if _, err := io.CopyN(io.Discard, c.reader, int64(n)); err != nil {
+		t.Fatal(err)
+	}
+	c.cm.Note("%s after %d bytes", name, n)
+	how.do(c)
+	both.Go(func() { _, _ = io.Copy(io.Discard, c.reader) })
+	closed, gone := cmtest.Signal(tp.SignalChannelStreamTubeConnectionClosed), cmtest.Signal(tp.SignalChannelClosed)
+	over, vanish := []cmtest.Matcher{closed.At(c.out), closed.At(c.in)}, []cmtest.Matcher{gone.At(c.out), gone.At(c.in)}
+	if how.closes {
+		over, vanish = append(over, vanish...), nil
+	}
+	told := c.cm.ExpectUnordered(over...)
+	for i, want := range [][]tp.ErrorName{how.out, how.in} {
+		if got := tp.ErrorName(cmtest.As[string](t, told[i].Arg(1))); !slices.Contains(want, got) {
+			t.Errorf("%s: told %s, want %s", name, got, want)
+		}
+	}
+	both.Wait()
+	c.reader.Close()
+	if !how.closes {
+		c.cm.CallAsync(c.out, tp.InterfaceChannel, "Close")
+		c.cm.ExpectUnordered(vanish...)
 	}
 }
 
