@@ -55,6 +55,8 @@ type Activities struct {
 	rooms  Rooms   // nil: nothing is joined
 	gadget *Gadget // nil: nobody asks for one
 
+	acquaintances *Acquaintances // nil: there are none
+
 	book      map[jid.JID]*activity // by room
 	buddies   map[jid.JID]*buddy
 	strangers int // buddies with stranger set
@@ -144,6 +146,14 @@ func (a *Activities) Introduced(contact uint32) {
 	if b := a.buddies[bare]; b != nil {
 		a.tell(b)
 	}
+	a.acquaintances.answer(bare)
+}
+
+// isIntroduced tells whether clients know who is meant when a contact does
+// something.
+func (a *Activities) isIntroduced(c *Contact) bool {
+	n, is := a.newcomers[c.Handle]
+	return c.seen && (!is || n.introduced)
 }
 
 // isFresh tells whether the contact's events may still be on their way.
@@ -228,7 +238,7 @@ func (a *Activities) handlePresence(c *Contact, _ jid.JID, _ *stanza.Element) {
 // activities are taken back while clients still know who it is.
 func (a *Activities) handleLeft(c *Contact, _ jid.JID) {
 	b := a.buddies[c.JID]
-	if b == nil || c.Online() {
+	if b == nil || c.Online() || !b.online {
 		return
 	}
 	b.leave()

@@ -68,6 +68,8 @@ type Capabilities struct {
 
 	searches []*deviceSearch
 
+	acquaintances *Acquaintances // nil: there are none
+
 	directory string // of the cache, empty for none
 	saving    *loop.Timer
 	disk      sync.WaitGroup // goroutines that read or write the cache; they end by themselves

@@ -14,6 +14,9 @@ const (
 	// presenceWithin is how long somebody of whom no device is known may take
 	// to appear: who has just come into a room with us is about to.
 	presenceWithin = 2 * time.Second
+	// answerWithin is how long somebody may take to whom we have made ourselves
+	// known: programs there have [introduction] to ask who we are.
+	answerWithin = introduction + 2*time.Second
 	// infoWithin is how long devices may take to tell what they can do.
 	infoWithin = 10 * time.Second
 	// maxAsked bounds the questions for one search.
@@ -36,14 +39,19 @@ type deviceSearch struct {
 
 // FindDevice finds the device of a contact that has a feature, the best of
 // several. What is not known yet is asked for: right after somebody has come,
-// nothing is. In also are further devices that the contact is known to have.
+// nothing is, and who is seen in views alone has to be asked for one. In also are
+// further devices that the contact is known to have.
 // The address may be full, then it is about that device. done is called once, at
 // once or later: without a device with Offline, when there is none, NotCapable,
 // or NotAvailable, when none has answered.
 func (c *Capabilities) FindDevice(who jid.JID, also []jid.JID, feature string, done func(device jid.JID, err error)) {
 	s := &deviceSearch{c: c, who: who, also: also, feature: feature, done: done, told: make(map[jid.JID]bool)}
 	c.searches = append(c.searches, s)
-	s.timer = c.host.After(presenceWithin, "contact's presence overdue", s.overdue)
+	within := presenceWithin
+	if len(s.devices()) == 0 && c.acquaintances.Introduce(who) {
+		within = answerWithin
+	}
+	s.timer = c.host.After(within, "contact's presence overdue", s.overdue)
 	s.look()
 }
 
@@ -80,7 +88,7 @@ func (s *deviceSearch) devices() []jid.JID {
 	if !s.who.IsBare() {
 		return []jid.JID{s.who}
 	}
-	devices := s.also
+	devices := slices.Concat(s.also, s.c.acquaintances.Devices(s.who))
 	if person := s.c.people.Find(s.who); person != nil {
 		devices = append(person.Resources(), devices...)
 	}

@@ -167,6 +167,7 @@ func (a *Activities) Invite(room, to jid.JID) {
 	if !slices.Contains(o.invitees, to.Bare()) {
 		o.invitees = append(o.invitees, to.Bare())
 	}
+	a.acquaintances.Introduce(to)
 	a.host.Send(olpc.BuildInvitation(to, a.described(o)))
 }
 

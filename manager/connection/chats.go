@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"telepathy-olpc/channels"
 	"telepathy-olpc/channels/text"
 	"telepathy-olpc/internal/tp"
 	"telepathy-olpc/presence"
@@ -13,7 +14,15 @@ type chatHost struct{ *Connection }
 
 // SeesUs tells whether somebody is told of our presence.
 func (h chatHost) SeesUs(who jid.JID) bool {
-	return h.contactList.PublishState(who) == tp.SubscriptionStateYes
+	return h.contactList.PublishState(who) == tp.SubscriptionStateYes || h.acquaintances.Knows(who)
+}
+
+// Opened announces a chat. With whom the user begins one is told who that is.
+func (h chatHost) Opened(ch *channels.Channel, answered ...*channels.Request) {
+	if who, known := h.handles.Contacts.ID(ch.Target.Handle); known && len(answered) > 0 {
+		h.acquaintances.Introduce(who)
+	}
+	h.Connection.Opened(ch, answered...)
 }
 
 // HasFeature tells what somebody's client is known to have.

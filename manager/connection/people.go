@@ -33,6 +33,8 @@ type people struct {
 	activities   *presence.Activities
 	gadget       *presence.Gadget
 
+	acquaintances *presence.Acquaintances
+
 	lists     *lists
 	rooms     *room.Rooms
 	chats     *text.Chats
@@ -62,6 +64,7 @@ func (c *Connection) meet() {
 	c.lists = newLists(c)
 	c.activities = presence.NewActivities(c, c.people.people, c.events)
 	c.gadget = presence.NewGadget(c, c.people.people, c.activities, c.aliasing.Named, c.cfg.Gadget)
+	c.acquaintances = presence.NewAcquaintances(c.gadget, c.capabilities, c.presence, c.aliasing.Alias)
 	c.rooms = room.New(c, c.activities)
 	c.activities.Use(c.rooms)
 	c.presence.Follow(c.rooms.UpdatePresence)
@@ -80,6 +83,7 @@ func (c *Connection) listen(s *xmpp.Session) {
 	c.streams.Listen(s)
 	s.HandlePresence(c.rooms.HandlePresence)
 	s.HandlePresence(c.gadget.HandlePresence)
+	s.HandlePresence(c.acquaintances.HandlePresence)
 	s.HandlePresence(c.contactList.HandlePresence)
 	s.HandlePresence(c.people.people.HandlePresence)
 	s.HandleMessage(c.events.HandleMessage)
@@ -117,6 +121,7 @@ func (c *Connection) depart() {
 	c.roomLists.Close()
 	c.streams.Close()
 	c.gadget.Close()
+	c.acquaintances.Close()
 	c.activities.Disconnecting()
 	c.events.Close(errOver)
 	c.cards.Close(errOver)

@@ -10,6 +10,7 @@
 //
 // The attribute "alias" of a buddy in answers and notifications is ours: it
 // spares clients a question about everybody they are shown. Old ones pass over it.
+// So is an [Introduction], which no component sees.
 package gadget
 
 import (
@@ -132,6 +133,29 @@ func parseBuddy(e *stanza.Element) (Buddy, bool) {
 		Properties: parseProperties(e.Child(olpc.NodeBuddyProperties, "properties")),
 	}
 	return b, !b.JID.IsZero()
+}
+
+// Introduction is part of a presence that goes to one person alone: who sends
+// it, as a component would tell.
+type Introduction struct {
+	Buddy
+	Asks bool // for the same in return
+}
+
+// Element builds it.
+func (i Introduction) Element() *stanza.Element {
+	e := i.element(NSBuddy, "buddy")
+	if i.Asks {
+		e = e.With(stanza.A("asks", "true"))
+	}
+	return e
+}
+
+// ParseIntroduction reads it out of a presence, if it is there.
+func ParseIntroduction(presence *stanza.Element) (Introduction, bool) {
+	e := presence.Child(NSBuddy, "buddy")
+	b, is := parseBuddy(e)
+	return Introduction{b, e.Attr("asks") == "true"}, is
 }
 
 // parseActivity reads an <activity/>; without room and id there is none.
