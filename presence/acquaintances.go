@@ -72,8 +72,8 @@ func (a *Acquaintances) Close() { clear(a.met) }
 // isOfSchool tells whether the user is to be seen by somebody: who publishes
 // shows itself to all who have an account at the own server, and to nobody else.
 func (a *Acquaintances) isOfSchool(who jid.JID) bool {
-	self := a.gadget.host.Self()
-	return a.gadget.publishing && who.Local() != "" && who.Domain() == self.Domain() && who.Bare() != self.Bare()
+	g := a.gadget
+	return g.publishing && who.Local() != "" && who.Domain() == g.host.Self().Domain() && !g.isSelf(who.Bare())
 }
 
 // send sends a presence to one address, with who we are.

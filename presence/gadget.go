@@ -1,7 +1,9 @@
 package presence
 
 import (
+	"math/rand/v2"
 	"strconv"
+	"time"
 
 	"telepathy-olpc/internal/bus"
 	"telepathy-olpc/internal/loop"
@@ -17,6 +19,11 @@ import (
 const (
 	// maxViews bounds the views that are open.
 	maxViews = 50
+	// Where there is no component one is sought again, ever more rarely: 3,000
+	// children ask fewer than two questions in a second in the end. To those who
+	// have published before it speaks by itself.
+	soughtFirst = time.Minute
+	soughtLast  = 30 * time.Minute
 	// maxShownRooms is how many rooms a component may name that nobody else has.
 	maxShownRooms = 20_000
 )
@@ -46,6 +53,8 @@ type Gadget struct {
 	sizes      Sizes
 
 	buddies, rooms jid.JID // addresses, zero where there is none
+	services       *services.Search
+	later          time.Duration // until the next search, when this one finds none
 	searched       bool
 	waiting        []func() // for the end of the search
 	publishing     bool
@@ -95,17 +104,41 @@ func (g *Gadget) isAvailable() bool { return g.buddies != jid.JID{} || g.rooms !
 
 // Connected looks for components among what the server has.
 func (g *Gadget) Connected(search *services.Search) {
-	search.First(gadgetOfBuddies, func(s services.Service, found bool) {
-		if found && g.isOurs(s.JID) {
-			g.buddies = s.JID
-		}
-		search.First(gadgetOfActivities, func(s services.Service, found bool) {
-			if found && g.isOurs(s.JID) {
-				g.rooms = s.JID
-			}
-			g.found()
-		})
+	g.services, g.later = search, soughtFirst
+	g.seek()
+}
+
+func (g *Gadget) seek() {
+	g.services.First(gadgetOfBuddies, func(b services.Service, _ bool) {
+		g.services.First(gadgetOfActivities, func(r services.Service, _ bool) { g.sought(b.JID, r.JID) })
 	})
+}
+
+// sought takes what was found, zero where there is none. Without a component it
+// is tried again later: one that was down then answers, if the server lists it as
+// Prosody does; to ejabberd it is new.
+func (g *Gadget) sought(buddies, rooms jid.JID) {
+	if g.over || g.isAvailable() {
+		return // it has said meanwhile that it is there
+	}
+	if g.isOurs(buddies) {
+		g.buddies = buddies
+	}
+	if g.isOurs(rooms) {
+		g.rooms = rooms
+	}
+	g.found()
+	if !g.isAvailable() && g.sizes.On {
+		g.host.After(g.later/2+rand.N(g.later), "component sought", g.seekAgain)
+		g.later = min(2*g.later, soughtLast)
+	}
+}
+
+func (g *Gadget) seekAgain() {
+	if !g.over && !g.isAvailable() {
+		g.services.Again()
+		g.seek()
+	}
 }
 
 // isOurs tells whether a service belongs to the own server: it is going to see

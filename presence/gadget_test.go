@@ -6,9 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"telepathy-olpc/xmpp/disco"
 	"telepathy-olpc/xmpp/gadget"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/olpc"
+	"telepathy-olpc/xmpp/services"
 	"telepathy-olpc/xmpp/stanza"
 )
 
@@ -335,6 +337,58 @@ func TestGadget_vanished(t *testing.T) {
 		r.expect("ask <ping>", "send gadget.school.test <>", "ask <view id=2 size=2><buddy>")
 		r.reply("ask <view id=2", gadget.Content{Kind: gadget.Buddies, Buddies: []gadget.Buddy{bobs}})
 		r.expect("PresencesChanged bob=available")
+	})
+}
+
+// A component that is down when the child comes is found later, without asking
+// anybody again who has answered.
+func TestGadget_foundLater(t *testing.T) {
+	sugarTest(t, func(s *sugarRig) {
+		r := &gadgetRig{sugarRig: s}
+		r.gadget = NewGadget(s, s.people, s.Activities, nil, Sizes{On: true})
+		defer r.do(r.gadget.Close)
+		search := services.New(services.Config{Asker: s, Server: sugarJID("school.test"), After: func(d time.Duration, label string, f func()) func() {
+			return s.After(d, label, f).Stop
+		}})
+		answer := func(payload string, err error) {
+			t.Helper()
+			q := r.next("ask <query>")
+			r.do(func() { q.answer(sugarXML(t, "<iq>"+payload+"</iq>"), err) })
+		}
+		soughtAfter := func(want time.Duration) {
+			t.Helper()
+			waited := time.Duration(0)
+			for ; len(r.asked) == 0 && waited < 2*want; waited += time.Second {
+				r.pass(time.Second)
+			}
+			if waited < want/2 || waited > want*3/2 {
+				t.Errorf("sought after %v, want about %v", waited, want)
+			}
+		}
+		items := "<query xmlns='" + disco.NSItems + "'><item jid='rooms.school.test'/><item jid='gadget.school.test'/></query>"
+		rooms := "<query xmlns='" + disco.NSInfo + "'><identity category='conference' type='text'/></query>"
+		itself := "<query xmlns='" + disco.NSInfo + "'><identity category='collaboration' type='gadget'/><feature var='" + gadget.NSBuddy + "'/></query>"
+		down := &stanza.Error{Type: stanza.TypeWait, Condition: stanza.ServiceUnavailable}
+		r.do(func() { r.gadget.Connected(search) })
+		answer(items, nil)
+		answer(rooms, nil)
+		answer("", down)
+		r.expect("ask <query>", "ask <query>", "ask <query>")
+		for _, later := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
+			soughtAfter(later * time.Minute)
+			answer(items, nil)
+			answer("", down) // the component; rooms are known
+			r.expect("ask <query>", "ask <query>")
+			if r.gadget.isAvailable() || len(r.asked) > 0 {
+				t.Fatalf("available: %v, asked %v", r.gadget.isAvailable(), r.asked)
+			}
+		}
+		soughtAfter(soughtLast)
+		answer(items, nil)
+		answer(itself, nil)
+		r.expect("ask <query>", "ask <query>", "GadgetDiscovered", "send gadget.school.test <>")
+		r.pass(checkup - time.Second)
+		r.expect() // nobody is asked again
 	})
 }
 

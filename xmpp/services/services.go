@@ -61,8 +61,8 @@ type Config struct {
 	Server jid.JID // whose items they are
 }
 
-// Search asks once, the first time somebody wants to know; what it finds holds
-// for the session.
+// Search asks once, the first time somebody wants to know, and once more after
+// each [Search.Again]; what it finds holds for the session.
 type Search struct {
 	cfg     Config
 	phase   phase
@@ -97,9 +97,17 @@ func (s *Search) Start() {
 	s.stop = s.cfg.After(patience, "services overdue", s.end)
 	disco.AskItems(s.cfg.Asker, s.cfg.Server, "", func(items []disco.Item, err error) {
 		if s.phase == searching { // without an answer there is nothing to ask
-			s.ask(pick(items))
+			s.ask(s.pick(items))
 		}
 	})
+}
+
+// Again has the next to ask search anew, if a search is over, for what was not
+// there or did not answer.
+func (s *Search) Again() {
+	if s.phase == over {
+		s.phase = idle
+	}
 }
 
 // First gives the first service of a kind, in the order in which services
@@ -132,12 +140,16 @@ func (s *Search) first(kind Kind) (Service, bool) {
 	return Service{}, false
 }
 
-// pick leaves out what is no entity of its own, and what is there twice.
-func pick(items []disco.Item) []disco.Item {
+// pick leaves out what is no entity of its own, what is there twice, and what is
+// known.
+func (s *Search) pick(items []disco.Item) []disco.Item {
 	var picked []disco.Item
 	seen := make(map[jid.JID]bool)
+	for _, f := range s.found {
+		seen[f.JID] = true
+	}
 	for _, i := range items {
-		if i.Node == "" && !seen[i.JID] && len(picked) < maxItems {
+		if i.Node == "" && !seen[i.JID] && len(seen) < maxItems {
 			picked = append(picked, i)
 			seen[i.JID] = true
 		}

@@ -126,6 +126,27 @@ func TestSearch_takesTheFirstThatAnswersAndFits(t *testing.T) {
 	}
 }
 
+func TestSearch_again(t *testing.T) {
+	w := newWorld(t)
+	w.s.Again() // before the first
+	w.first("a", Relay)
+	w.s.Again() // in the midst of it
+	w.items("conference.school.test", "proxy.school.test")
+	w.answer("info conference.school.test", rooms)
+	w.answer("info proxy.school.test", "")
+	w.s.Again()
+	w.first("b", Conference)
+	w.want("a:  false", "b: conference.school.test true")
+	w.first("c", Relay)
+	w.items("conference.school.test", "proxy.school.test", "new.school.test")
+	w.answer("info new.school.test", irc)
+	w.answer("info proxy.school.test", relay)
+	w.want("c: proxy.school.test true")
+	if want := []string{"items school.test", "info conference.school.test", "info proxy.school.test", "items school.test", "info proxy.school.test", "info new.school.test"}; !slices.Equal(w.asked, want) {
+		t.Errorf("asked %v, want %v", w.asked, want)
+	}
+}
+
 func TestSearch_asksOnce(t *testing.T) {
 	w := newWorld(t)
 	w.s.Start()
