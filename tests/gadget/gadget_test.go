@@ -2,6 +2,8 @@ package gadget
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"telepathy-olpc/tests/school"
@@ -32,28 +34,50 @@ func activity(t *testing.T) olpc.ActivityProperties {
 	}
 }
 
+// discover tells whether the server lists the component, and asks that what it is.
+func (k *kid) discover() (listed bool, info *disco.Info, err error) {
+	k.w.t.Helper()
+	reply, err := k.Ask(k.w.ctx, disco.ItemsQuery(addr(k.w.t, k.w.server.Domain), ""))
+	if err != nil {
+		k.w.t.Fatal(err)
+	}
+	items, err := disco.ParseItems(reply.Child(disco.NSItems, "query"))
+	if err != nil {
+		k.w.t.Fatal(err)
+	}
+	listed = slices.ContainsFunc(items, func(i disco.Item) bool { return i.JID == k.w.gadget })
+	if reply, err = k.Ask(k.w.ctx, disco.InfoQuery(k.w.gadget, "")); err != nil {
+		return listed, nil, err
+	}
+	info, err = disco.ParseInfo(reply.Child(disco.NSInfo, "query"))
+	return listed, info, err
+}
+
+// A component that is down is listed by Prosody alone, and answers nothing: what
+// clients can do to find it when it comes is ask for both again.
 func TestDiscovery(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ana := w.kid("ana")
-		reply, err := ana.Ask(w.ctx, disco.ItemsQuery(addr(t, w.server.Domain), ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		items, err := disco.ParseItems(reply.Child(disco.NSItems, "query"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		listed := false
-		for _, i := range items {
-			listed = listed || i.JID == w.gadget
-		}
-		reply, err = ana.Ask(w.ctx, disco.InfoQuery(w.gadget, ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := disco.ParseInfo(reply.Child(disco.NSInfo, "query"))
+		listed, info, err := ana.discover()
 		if err != nil || !listed || !info.Is(gadget.Category, gadget.Type) || !info.Has(gadget.NSBuddy) || !info.Has(gadget.NSActivity) {
 			t.Errorf("listed %v, info %+v, %v", listed, info, err)
+		}
+		if err := w.proc.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		ana.Logout()
+		if err := w.server.Restart(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+		ana.login()
+		listed, _, err = ana.discover()
+		if want := strings.HasSuffix(t.Name(), string(school.Prosody)); listed != want || err == nil {
+			t.Errorf("down: listed %v, want %v; %v", listed, want, err)
+		}
+		t.Logf("a component that is down says %v", err)
+		w.start()
+		if listed, _, err = ana.discover(); !listed || err != nil {
+			t.Errorf("up again: listed %v, %v", listed, err)
 		}
 	})
 }
