@@ -61,7 +61,7 @@ type Gadget struct {
 	alive          map[jid.JID]bool        // has said that it is there
 	greeted        bool                    // views may be opened
 	gone           map[jid.JID]*loop.Timer // until what it showed is forgotten
-	looking        bool                    // at somebody who may be a component
+	looking        map[jid.JID]bool        // at those who may be components
 	views          map[string]*View
 	lastView       int
 	invited        map[jid.JID]bool // rooms to which it was invited
@@ -81,6 +81,7 @@ func NewGadget(h Host, p *People, activities *Activities, named func(who jid.JID
 	g := &Gadget{
 		host: h, people: p, activities: activities, named: named, sizes: sizes,
 		alive:   make(map[jid.JID]bool),
+		looking: make(map[jid.JID]bool),
 		gone:    make(map[jid.JID]*loop.Timer),
 		views:   make(map[string]*View),
 		invited: make(map[jid.JID]bool),
@@ -128,7 +129,13 @@ func (g *Gadget) sought(buddies, rooms jid.JID) {
 		g.rooms = rooms
 	}
 	g.found()
-	if !g.isAvailable() && g.sizes.On {
+	if g.isAvailable() {
+		return
+	}
+	for who := range g.alive {
+		g.consider(who) // it has come after the server had said what there is
+	}
+	if g.sizes.On {
 		g.host.After(g.later/2+rand.N(g.later), "component sought", g.seekAgain)
 		g.later = min(2*g.later, soughtLast)
 	}

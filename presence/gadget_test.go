@@ -340,9 +340,9 @@ func TestGadget_vanished(t *testing.T) {
 	})
 }
 
-// A component that is down when the child comes is found later, without asking
-// anybody again who has answered.
-func TestGadget_foundLater(t *testing.T) {
+// foundLaterTest is for a child whose server is asked for components in a search.
+func foundLaterTest(t *testing.T, test func(r *gadgetRig, search *services.Search, answer func(payload string, err error))) {
+	t.Helper()
 	sugarTest(t, func(s *sugarRig) {
 		r := &gadgetRig{sugarRig: s}
 		r.gadget = NewGadget(s, s.people, s.Activities, nil, Sizes{On: true})
@@ -350,11 +350,36 @@ func TestGadget_foundLater(t *testing.T) {
 		search := services.New(services.Config{Asker: s, Server: sugarJID("school.test"), After: func(d time.Duration, label string, f func()) func() {
 			return s.After(d, label, f).Stop
 		}})
-		answer := func(payload string, err error) {
+		test(r, search, func(payload string, err error) {
 			t.Helper()
 			q := r.next("ask <query>")
 			r.do(func() { q.answer(sugarXML(t, "<iq>"+payload+"</iq>"), err) })
-		}
+		})
+	})
+}
+
+const (
+	noItems    = "<query xmlns='" + disco.NSItems + "'/>"
+	gadgetInfo = "<query xmlns='" + disco.NSInfo + "'><identity category='collaboration' type='gadget'/><feature var='" + gadget.NSBuddy + "'/></query>"
+)
+
+// A component may start while the child's search is under way.
+func TestGadget_startsMeanwhile(t *testing.T) {
+	foundLaterTest(t, func(r *gadgetRig, search *services.Search, answer func(string, error)) {
+		r.do(func() {
+			r.gadget.Connected(search)
+			r.gadget.HandlePresence(stanza.New(stanza.NSClient, "presence", stanza.A("from", inspector.String())))
+		})
+		answer(noItems, nil)
+		answer(gadgetInfo, nil)
+		r.expect("ask <query>", "ask <query>", "GadgetDiscovered", "send gadget.school.test <>")
+	})
+}
+
+// A component that is down when the child comes is found later, without asking
+// anybody again who has answered.
+func TestGadget_foundLater(t *testing.T) {
+	foundLaterTest(t, func(r *gadgetRig, search *services.Search, answer func(string, error)) {
 		soughtAfter := func(want time.Duration) {
 			t.Helper()
 			waited := time.Duration(0)
@@ -367,7 +392,6 @@ func TestGadget_foundLater(t *testing.T) {
 		}
 		items := "<query xmlns='" + disco.NSItems + "'><item jid='rooms.school.test'/><item jid='gadget.school.test'/></query>"
 		rooms := "<query xmlns='" + disco.NSInfo + "'><identity category='conference' type='text'/></query>"
-		itself := "<query xmlns='" + disco.NSInfo + "'><identity category='collaboration' type='gadget'/><feature var='" + gadget.NSBuddy + "'/></query>"
 		down := &stanza.Error{Type: stanza.TypeWait, Condition: stanza.ServiceUnavailable}
 		r.do(func() { r.gadget.Connected(search) })
 		answer(items, nil)
@@ -385,7 +409,7 @@ func TestGadget_foundLater(t *testing.T) {
 		}
 		soughtAfter(soughtLast)
 		answer(items, nil)
-		answer(itself, nil)
+		answer(gadgetInfo, nil)
 		r.expect("ask <query>", "ask <query>", "GadgetDiscovered", "send gadget.school.test <>")
 		r.pass(checkup - time.Second)
 		r.expect() // nobody is asked again

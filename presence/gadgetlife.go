@@ -81,12 +81,12 @@ func (g *Gadget) consider(who jid.JID) {
 		}
 		return
 	}
-	if g.looking || g.over {
+	if g.looking[who] || len(g.looking) == maxEarly || g.over {
 		return
 	}
-	g.looking = true
+	g.looking[who] = true
 	disco.AskInfo(g.host, who, "", func(info *disco.Info, err error) {
-		g.looking = false
+		delete(g.looking, who)
 		if err != nil || g.over || g.isAvailable() || !info.Is(gadget.Category, gadget.Type) {
 			return
 		}
