@@ -25,27 +25,22 @@ const (
 	byGadget = "gadget" // the server component shows them
 )
 
-// lines are the schools, and what is played in each without a choice of steps.
+// lines are the schools.
 var lines = []struct {
 	server school.Kind
 	by     string
-	steps  []string // nil means all
 }{
-	{school.Ejabberd, byRoster, nil},
-	{school.Prosody, byRoster, nil},
-	{school.Ejabberd, byGadget, gadgetSteps},
-	{school.Prosody, byGadget, gadgetSteps},
+	{school.Ejabberd, byRoster},
+	{school.Prosody, byRoster},
+	{school.Ejabberd, byGadget},
+	{school.Prosody, byGadget},
 }
-
-// gadgetSteps are those that ask something else of a component than of a roster. From Journal to Journal nothing goes there: views
-// tell no devices, and a file needs one. In an activity files go, as the room tells devices; pippy shows it.
-var gadgetSteps = []string{"chat", "invite", "pippy", "profile", "return"}
 
 func main() {
 	var o options
 	flag.StringVar(&o.server, "server", "", "school server: ejabberd or prosody; default one after the other")
 	flag.StringVar(&o.by, "by", "", "how children find each other: by a shared roster or by olpc-gadget; default one after the other")
-	flag.StringVar(&o.steps, "steps", "", "only these steps, separated by commas, or all; default all by roster and some by gadget")
+	flag.StringVar(&o.steps, "steps", "", "only these steps, separated by commas; default all")
 	flag.StringVar(&o.binary, "binary", "bin/telepathy-olpc", "connection manager; installed for the one that is")
 	flag.StringVar(&o.gadget, "gadget", "bin/olpc-gadget", "server component")
 	flag.StringVar(&o.out, "out", "bin/test-sugar", "folder for reports, logs and screenshots; what the last run left there goes")
@@ -109,15 +104,12 @@ func (o options) choose() ([]sugar.Options, error) {
 		if o.server != "" && o.server != string(l.server) || o.by != "" && o.by != l.by {
 			continue
 		}
-		r := sugar.Options{Binary: o.binary, Server: l.server, Steps: l.steps, Out: filepath.Join(o.out, string(l.server)), Report: os.Stdout}
+		r := sugar.Options{Binary: o.binary, Server: l.server, Out: filepath.Join(o.out, string(l.server)), Report: os.Stdout}
 		if l.by == byGadget {
 			r.Gadget, r.Out = o.gadget, r.Out+"-"+l.by
 		}
 		if o.steps != "" {
-			r.Steps = nil
-			if o.steps != "all" {
-				r.Steps = strings.Split(o.steps, ",")
-			}
+			r.Steps = strings.Split(o.steps, ",")
 		}
 		runs = append(runs, r)
 	}
