@@ -170,6 +170,8 @@ func testViews(t *testing.T, s *school.Server) {
 		cmtest.Equal(t, got["color"], any("#FF2B34,#005FE4"))
 	}
 
+	sendFile(cm, cleo, anna)
+	meetStranger(cm, s, bela)
 	shareAmong(cm, anna, bela, cleo)
 	bans := steady(cm, anna, bela, cleo)
 	t.Log("the component is killed and starts again")
@@ -204,6 +206,36 @@ func testViews(t *testing.T, s *school.Server) {
 	bela = newViewer(cm, "Bela", s, anna)
 	anna.Disconnect()
 	bela.Disconnect()
+}
+
+// sendFile has one child send a file to another, of whom it knows no device.
+func sendFile(cm *cmtest.CM, from, to *sharer) {
+	cm.T.Helper()
+	f := &passing{cm: cm, from: from.Connection, to: to.Connection, contact: from.contact(to), size: 1 << 20}
+	f.begin()
+	f.carry()
+	f.check()
+}
+
+// meetStranger has one begin a chat with a child who is shown nobody, and send it
+// a file; each is a buddy of the other then, until one goes.
+func meetStranger(cm *cmtest.CM, s *school.Server, p *sharer) {
+	cm.T.Helper()
+	none := uint32(0)
+	dora := newSharer(cm, "Dora", s, cmtest.Param("register", true), cmtest.Param("gadget-buddies", none), cmtest.Param("gadget-activities", none))
+	coming := p.comes(dora)
+	dora.looks("#FF2B34,#005FE4")
+	cm.Expect(coming)
+	met := dora.comes(p)
+	cm.CallAsync(p.Path, tp.InterfaceConnection, "RequestChannel", tp.InterfaceChannelText.Name, uint32(tp.HandleTypeContact), p.contact(dora), true)
+	cm.Expect(met)
+	dora.asksAbout(p)
+	got := cmtest.As[map[string]any](cm.T, dora.Call(dora.Path, tp.InterfaceBuddyInfo, "GetProperties", dora.contact(p)).Arg(0))
+	cmtest.Equal(cm.T, got["key"], any([]byte(p.nick)))
+	sendFile(cm, p, dora)
+	gone := seen(p.Connection, p.contact(dora), offline)
+	dora.Disconnect()
+	cm.Expect(gone)
 }
 
 // both matches the second of two events, whichever that is.
