@@ -20,8 +20,8 @@ const (
 	// maxViews bounds the views that are open.
 	maxViews = 50
 	// Where there is no component one is sought again, ever more rarely: 3,000
-	// children ask fewer than two questions in a second in the end. To those who
-	// have published before it speaks by itself.
+	// children ask some three questions in a second in the end. To those who have
+	// published before it speaks by itself.
 	soughtFirst = time.Minute
 	soughtLast  = 30 * time.Minute
 	// maxShownRooms is how many rooms a component may name that nobody else has.

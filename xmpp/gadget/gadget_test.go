@@ -293,6 +293,30 @@ func TestParse_hostile(t *testing.T) {
 }
 
 // FuzzParse asserts that what is read reads the same once written, and limits.
+func TestIntroduction(t *testing.T) {
+	for _, c := range []struct {
+		name, in string
+		want     Introduction
+	}{
+		{"asks", `<buddy xmlns='http://laptop.org/xmpp/buddy' jid='bob@localhost' alias='Bob' asks='true'>` + bobProps + `</buddy>`,
+			Introduction{Buddy{addr(t, "bob@localhost"), "Bob", bob(t)}, true}},
+		{"answers", `<buddy xmlns='http://laptop.org/xmpp/buddy' jid='bob@localhost'/>`, Introduction{Buddy: Buddy{JID: addr(t, "bob@localhost")}}},
+		{"without an address", `<buddy xmlns='http://laptop.org/xmpp/buddy' asks='true'/>`, Introduction{Asks: true}},
+		{"malformed", `<buddy xmlns='http://laptop.org/xmpp/buddy' jid='@'/>`, Introduction{}},
+		{"of a service", `<buddy xmlns='http://laptop.org/xmpp/buddy' jid='localhost'/>`, Introduction{}},
+		{"something else", `<buddy xmlns='x' jid='bob@localhost'/>`, Introduction{}},
+	} {
+		presence := parse(t, `<presence>`+c.in+`</presence>`)
+		got, is := ParseIntroduction(presence)
+		if diff := cmp.Diff(c.want, got, byValue); diff != "" || is != !c.want.JID.IsZero() {
+			t.Errorf("%s: %v (-want +got):\n%s", c.name, is, diff)
+		}
+		if built := c.want.Element(); is && !built.Equal(presence.First()) {
+			t.Errorf("%s: built %s", c.name, built)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`<iq type='get'><view xmlns='` + NSBuddy + `' id='1' size='10'><buddy alias='tom'>` + bobProps + `</buddy></view></iq>`,
@@ -302,6 +326,7 @@ func FuzzParse(f *testing.F) {
 		`<message><change xmlns='` + NSBuddy + `' jid='a@b' id='1'><activity xmlns='` + olpc.NodeCurrentActivity + `' id='a' room='r@c'/></change></message>`,
 		`<message><activity xmlns='` + NSActivity + `' room='r@c' view='1'><joined jid='a@b'>` + bobProps + `</joined><left jid='b@b'/></activity></message>`,
 		`<message><close xmlns='` + NSBuddy + `' id='1'/></message>`,
+		`<presence><buddy xmlns='` + NSBuddy + `' jid='a@b' alias='A' asks='true'>` + bobProps + `</buddy></presence>`,
 	} {
 		f.Add(s)
 	}
@@ -316,6 +341,11 @@ func FuzzParse(f *testing.F) {
 			if diff := cmp.Diff(a, b, byValue); diff != "" {
 				t.Fatalf("%s (-first +again):\n%s", in, diff)
 			}
+		}
+		if i, is := ParseIntroduction(e); is {
+			again, is := ParseIntroduction(stanza.New(stanza.NSClient, "presence", i.Element()))
+			same(i, again)
+			same(true, is)
 		}
 		if r, bad := ParseRequest(e); bad == nil {
 			again, bad := ParseRequest(r.IQ(to))
