@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sort"
 	"time"
 
 	"telepathy-olpc/internal/tp"
@@ -167,7 +168,9 @@ func (g *Gadget) restarted(who jid.JID) {
 
 // inOrder are the views in the order in which they were opened.
 func (g *Gadget) inOrder() []*View {
-	return slices.SortedFunc(maps.Values(g.views), func(a, b *View) int { return a.number - b.number })
+	views := slices.Collect(maps.Values(g.views))
+	sort.Slice(views, func(i, j int) bool { return views[i].number < views[j].number })
+	return views
 }
 
 // end gives a view up that the component has forgotten.

@@ -15,6 +15,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -194,6 +195,6 @@ func (w *watcher) sorted() []*connection {
 	for _, c := range w.all {
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(a, b *connection) int { return strings.Compare(a.name, b.name) })
+	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
 	return list
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 
 	"telepathy-olpc/internal/cachefile"
 	"telepathy-olpc/xmpp/jid"
@@ -126,8 +127,10 @@ func Save(dir string, account jid.JID, version string, items []*Item) error {
 // build writes a roster as one would come from a server, an item a line, in the
 // order of the addresses.
 func build(version string, items []*Item) []byte {
-	items = slices.SortedFunc(slices.Values(items), func(a, b *Item) int {
-		return cmp.Or(cmp.Compare(a.JID.Domain(), b.JID.Domain()), cmp.Compare(a.JID.Local(), b.JID.Local()))
+	items = slices.Clone(items)
+	sort.Slice(items, func(i, j int) bool {
+		a, b := items[i].JID, items[j].JID
+		return cmp.Or(cmp.Compare(a.Domain(), b.Domain()), cmp.Compare(a.Local(), b.Local())) < 0
 	})
 	const usual = 200 // bytes of an item
 	out := stanza.New(NS, "query", stanza.A("ver", version)).AppendOpen(make([]byte, 0, (1+len(items))*usual), "")
