@@ -59,13 +59,16 @@ func (c *Conn) Watch(ctx context.Context, rule string, handle func(Signal)) erro
 // handleSignal gives a signal to whoever watches; one that is malformed is
 // nobody's.
 func (c *Conn) handleSignal(m *message, body []byte) {
+	args, err := decodeBody(m, body)
+	if err != nil {
+		return
+	}
+	s := Signal{Sender: m.sender, Path: m.path, Interface: m.iface, Member: m.member, Body: args}
+	c.handleLeaver(s)
 	c.mu.RLock()
 	handle := c.signals
 	c.mu.RUnlock()
-	if handle == nil {
-		return
-	}
-	if args, err := decodeBody(m, body); err == nil {
-		handle(Signal{Sender: m.sender, Path: m.path, Interface: m.iface, Member: m.member, Body: args})
+	if handle != nil {
+		handle(s)
 	}
 }

@@ -39,7 +39,8 @@ type Conn struct {
 
 	pending atomic.Int64 // bytes of calls that were posted and did not run yet
 
-	out outbox
+	out     outbox
+	leavers leavers
 
 	mu      sync.RWMutex // guards what follows; never held while calling out
 	loops   map[dbus.ObjectPath]*loop.Loop
@@ -168,8 +169,8 @@ func (c *Conn) read(r *bufio.Reader) {
 	}
 }
 
-// receive handles a message on the reader's goroutine. The service watches no
-// signals: the bus sends it those about its own names, unasked.
+// receive handles a message on the reader's goroutine. Of signals the service gets
+// those about its own names, unasked, and for a time those of [Conn.WhenGone].
 func (c *Conn) receive(m *message, body []byte) {
 	switch m.kind {
 	case dbus.TypeMethodCall:

@@ -62,6 +62,9 @@ func (call *Call) handle() {
 			call.fail(tp.ErrorDBusFailed, "internal error")
 		}
 	}()
+	if call.object.Called != nil {
+		call.object.Called(call)
+	}
 	run(call)
 	returned = true
 }

@@ -15,6 +15,9 @@ import (
 type Object struct {
 	Path       dbus.ObjectPath
 	Interfaces []Interface // D-Bus' own need not be named
+	// Called runs before each call that is handled, D-Bus' own interfaces
+	// included; it may be nil.
+	Called func(*Call)
 }
 
 // Interface joins the facts about an interface with what serves them. All of
