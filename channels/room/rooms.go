@@ -191,6 +191,14 @@ func (s *Rooms) Known(room jid.JID) {
 	}
 }
 
+// Leave leaves a room as Close of its channel does.
+func (s *Rooms) Leave(room uint32) {
+	where, _ := s.host.Handles().Rooms.ID(room)
+	if r := s.rooms[where]; r != nil && r.channel != nil {
+		r.leave("")
+	}
+}
+
 // Withdrawn tells that somebody, a bare address, has taken an invitation back.
 func (s *Rooms) Withdrawn(room, by jid.JID) {
 	if r := s.rooms[room]; r != nil {

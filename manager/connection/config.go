@@ -3,6 +3,7 @@ package connection
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -24,6 +25,9 @@ type Config struct {
 	FallbackRelays []string
 	// Gadget says what to have of a server component without being asked.
 	Gadget presence.Sizes
+	// Linger is how long a room is kept whose users have all left the bus; 0
+	// is 60 s.
+	Linger time.Duration
 }
 
 const pathPrefix = "/org/freedesktop/Telepathy/Connection/"

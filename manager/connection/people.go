@@ -44,6 +44,7 @@ type people struct {
 	tubes     *tubes.Tubes
 	views     *view.Views
 	requests  *requests
+	users     *roomUsers
 }
 
 // meet makes everything that watches people. Watchers are told in the order in
@@ -75,6 +76,7 @@ func (c *Connection) meet() {
 	c.tubes = newTubes(c)
 	c.views = view.New(c, c.gadget)
 	c.requests = newRequests(c)
+	c.users = newRoomUsers(c)
 }
 
 // listen has the session's stanzas handled by who knows them; of two handlers

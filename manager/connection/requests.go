@@ -125,9 +125,7 @@ func (r *requests) take(call *bus.Call, ensure bool, answer func(*channels.Chann
 			call.Fail(err)
 			return
 		}
-		r.route(&channels.Request{
-			Kind: kind, Target: target, Properties: properties, Ensure: ensure, Answer: answer, Fail: call.Fail,
-		})
+		r.route(call, &channels.Request{Kind: kind, Target: target, Properties: properties, Ensure: ensure, Answer: answer})
 	})
 }
 
@@ -162,7 +160,15 @@ func (r *requests) target(properties map[string]dbus.Variant) (channels.Target, 
 	return t, err
 }
 
-func (r *requests) route(req *channels.Request) {
+// route gives the request to the type that serves it. Who gets the channel of a
+// room uses it.
+func (r *requests) route(call *bus.Call, req *channels.Request) {
+	answer := req.Answer
+	req.Answer = func(ch *channels.Channel, yours bool) {
+		r.conn.users.use(ch.Target, call.Sender())
+		answer(ch, yours)
+	}
+	req.Fail = call.Fail
 	for i, t := range channelTypes {
 		fits, err := req.Match(t.classes)
 		if err != nil {
@@ -196,8 +202,8 @@ func (r *requests) requestChannel(call *bus.Call) {
 		call.Fail(tp.Errorf(tp.ErrorInvalidHandle, "a handle without a type"))
 		return
 	}
-	r.route(&channels.Request{
-		Kind: kind, Target: target, Ensure: true, Fail: call.Fail,
+	r.route(call, &channels.Request{
+		Kind: kind, Target: target, Ensure: true,
 		Answer: func(ch *channels.Channel, _ bool) { call.Return(ch.Path) },
 	})
 }
@@ -216,7 +222,10 @@ func (c *Connection) ChannelPath(name string) dbus.ObjectPath {
 }
 
 // Export puts a channel's object on the bus.
-func (c *Connection) Export(o bus.Object) { c.bus.Export(o) }
+func (c *Connection) Export(o bus.Object) {
+	o.Called = c.channelCalled
+	c.bus.Export(o)
+}
 
 // EmitFrom sends a signal of a channel.
 func (c *Connection) EmitFrom(path dbus.ObjectPath, s tp.Signal, args ...any) {
@@ -248,6 +257,7 @@ func (c *Connection) Closed(ch *channels.Channel) {
 	ch.Emit(tp.SignalChannelClosed)
 	c.Emit(tp.SignalConnectionRequestsChannelClosed, ch.Path)
 	c.rooms.ChannelClosed(ch.Path)
+	c.users.closed(ch)
 	c.bus.Unexport(ch.Path)
 }
 
