@@ -44,7 +44,7 @@ var ways = []func(*cmtest.CM, *cmtest.Connection){
 func TestLeak_twoHundredRounds(t *testing.T) {
 	cm := cmtest.Prepare(t)
 	outside := census(t, cm)
-	stop := serve(t, cm)
+	stop := serve(t, cm, manager.Gabble(), manager.Salut())
 	rounds := func(n int) {
 		for range n {
 			for _, end := range ways {
@@ -63,7 +63,7 @@ func TestLeak_twoHundredRounds(t *testing.T) {
 }
 
 // serve runs the service as the program does.
-func serve(t *testing.T, cm *cmtest.CM) (stop func()) {
+func serve(t *testing.T, cm *cmtest.CM, managers ...manager.Definition) (stop func()) {
 	t.Helper()
 	log := logrus.New()
 	log.SetOutput(io.Discard)
@@ -73,7 +73,7 @@ func serve(t *testing.T, cm *cmtest.CM) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := manager.NewService(b, entry, new(manager.Debug), true, manager.Gabble(), manager.Salut())
+	s, err := manager.NewService(b, entry, new(manager.Debug), true, managers...)
 	if err != nil {
 		t.Fatal(err)
 	}
