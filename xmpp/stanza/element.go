@@ -43,6 +43,8 @@ func A(name, value string) Attr { return Attr{name, value} }
 // New builds an element in one expression. Attributes with an empty value and
 // nil elements are left out, so that optional parts need no condition. The
 // namespace is that of this element alone: children state their own.
+//
+//go:noinline
 func New(space, local string, parts ...Part) *Element {
 	e := &Element{space: space, local: local}
 	for _, p := range parts {
@@ -102,6 +104,8 @@ func (e *Element) Local() string {
 }
 
 // Is tells whether this is the element's name.
+//
+//go:noinline
 func (e *Element) Is(space, local string) bool {
 	return e != nil && e.local == local && e.space == space
 }
