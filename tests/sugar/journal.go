@@ -31,7 +31,7 @@ func (s *Stage) journalft() []check {
 			return alice.until(ctx, nil, "friend_is_there", s.bob.nick)
 		}},
 		{"Alice has a picture in her Journal", func(ctx context.Context) error {
-			path := s.alice.path("run", "trees.png")
+			path := s.alice.runtime("trees.png")
 			if err := os.WriteFile(path, picture, 0o600); err != nil {
 				return err
 			}

@@ -33,8 +33,8 @@ const (
 //go:embed agent/*.py
 var agents embed.FS
 
-// pupil is who sits at a laptop.
-type pupil struct{ nick, colors string }
+// pupil is who sits at a laptop; with [Options] as after a login, the number is in the name of the folder for sockets.
+type pupil struct{ nick, colors, number string }
 
 // laptop is one child's Sugar: profile, X server, buses, shell. Its home is thrown away at the end.
 type laptop struct {
@@ -44,12 +44,14 @@ type laptop struct {
 	binary  string // see [Options]
 	shell   *Process
 
-	dir, out string
-	env      []string
-	children []*child.Process // in the order of their start
-	listener net.Listener
-	accepted sync.WaitGroup
-	arrivals chan *Process
+	dir, out  string
+	home, run string // HOME and XDG_RUNTIME_DIR
+	login     bool   // see [Options]
+	env       []string
+	children  []*child.Process // in the order of their start
+	listener  net.Listener
+	accepted  sync.WaitGroup
+	arrivals  chan *Process
 
 	mu      sync.Mutex
 	running []*Process
@@ -62,8 +64,14 @@ func newLaptop(ctx context.Context, opts Options, c pupil) (*laptop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &laptop{pupil: c, binary: opts.Binary, dir: dir, out: filepath.Join(opts.Out, name), arrivals: make(chan *Process, 16)}
-	for _, d := range []string{l.out, l.path("run"), l.path("agent"), l.profile()} {
+	l := &laptop{
+		pupil: c, binary: opts.Binary, login: opts.Login, arrivals: make(chan *Process, 16),
+		dir: dir, out: filepath.Join(opts.Out, name), home: filepath.Join(dir, "home"), run: filepath.Join(dir, "run"),
+	}
+	if l.login {
+		l.home, l.run = "/home/"+name, "/run/user/"+c.number
+	}
+	for _, d := range []string{l.out, l.run, l.path("agent"), l.profile()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return l, err
 		}
@@ -76,8 +84,11 @@ func (l *laptop) path(name ...string) string {
 	return filepath.Join(append([]string{l.dir}, name...)...)
 }
 
+// runtime is a file or socket that lasts as long as the session.
+func (l *laptop) runtime(name string) string { return filepath.Join(l.run, name) }
+
 // profile is Sugar's folder in the home.
-func (l *laptop) profile() string { return l.path("home", ".sugar", "default") }
+func (l *laptop) profile() string { return filepath.Join(l.home, ".sugar", "default") }
 
 // address is the account's.
 func (l *laptop) address() string { return l.account + "@" + domain }
@@ -85,12 +96,12 @@ func (l *laptop) address() string { return l.account + "@" + domain }
 // environment is what /usr/bin/sugar sets, and what keeps the session in its folder.
 func (l *laptop) environment() []string {
 	const data = "/usr/share/sugar/data/"
-	home := l.path("home")
+	home := l.home
 	return []string{
-		"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LANG=C.UTF-8", "LANGUAGE=en", "TMPDIR=" + l.path("run"),
+		"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LANG=C.UTF-8", "LANGUAGE=en", "TMPDIR=" + l.run,
 		"HOME=" + home, "XDG_CONFIG_HOME=" + home + "/.config", "XDG_CACHE_HOME=" + home + "/.cache", "XDG_DATA_HOME=" + home + "/.local/share",
-		"XDG_RUNTIME_DIR=" + l.path("run"), "XDG_DATA_DIRS=" + l.path("share") + ":/usr/share",
-		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + l.path("run", "bus"), "DBUS_SYSTEM_BUS_ADDRESS=unix:path=" + l.path("run", "system"),
+		"XDG_RUNTIME_DIR=" + l.run, "XDG_DATA_DIRS=" + l.path("share") + ":/usr/share",
+		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + l.runtime("bus"), "DBUS_SYSTEM_BUS_ADDRESS=unix:path=" + l.runtime("system"),
 		"SUGAR_HOME=" + home + "/.sugar", "SUGAR_PROFILE=default", "SUGAR_SCALING=72", "SUGAR_LOGGER_LEVEL=debug",
 		"SUGAR_GROUP_LABELS=" + data + "group-labels.defaults", "SUGAR_MIME_DEFAULTS=" + data + "mime.defaults",
 		"SUGAR_ACTIVITIES_HIDDEN=" + data + "activities.hidden", "GTK2_RC_FILES=" + data + "sugar-72.gtkrc",
@@ -132,7 +143,7 @@ enable-animations=false
 `
 
 func (l *laptop) writeSettings() error {
-	return l.write(fmt.Sprintf(settings, l.nick, l.colors, domain), "home", ".config", "glib-2.0", "settings", "keyfile")
+	return write(fmt.Sprintf(settings, l.nick, l.colors, domain), filepath.Join(l.home, ".config", "glib-2.0", "settings", "keyfile"))
 }
 
 func (l *laptop) writeAgent() error {
@@ -144,7 +155,7 @@ func (l *laptop) writeAgent() error {
 		if err != nil {
 			return err
 		}
-		return l.write(string(text), name)
+		return write(string(text), l.path(name))
 	})
 }
 
@@ -154,16 +165,15 @@ func (l *laptop) writeService() error {
 	for _, m := range []manager.Definition{manager.Gabble(), manager.Salut()} {
 		if l.binary != "" {
 			errs = append(errs,
-				l.write(m.ServiceFile(l.binary), "share", "dbus-1", "services", m.BusName()+".service"),
-				l.write(m.ManagerFile(), "share", "telepathy", "managers", m.Name+".manager"))
+				write(m.ServiceFile(l.binary), l.path("share", "dbus-1", "services", m.BusName()+".service")),
+				write(m.ManagerFile(), l.path("share", "telepathy", "managers", m.Name+".manager")))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// write makes a file in the laptop's folder.
-func (l *laptop) write(text string, name ...string) error {
-	path := l.path(name...)
+// write makes a file and the folders it is in.
+func write(text, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -181,12 +191,12 @@ func (l *laptop) start(ctx context.Context) error {
 	}
 	l.env = append(l.env, "DISPLAY=:"+display)
 	for bus, log := range map[string]string{"bus": sessionLog, "system": "system.log"} {
-		_, err := l.spawnReady(ctx, log, "dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=3", "--address=unix:path="+l.path("run", bus))
+		_, err := l.spawnReady(ctx, log, "dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=3", "--address=unix:path="+l.runtime(bus))
 		if err != nil {
 			return err
 		}
 	}
-	l.env = append(l.env, "PYTHONPATH="+l.path("agent"), "PYTHONDONTWRITEBYTECODE=1", "SUGAR_TEST_SOCKET="+l.path("run", "agent"))
+	l.env = append(l.env, "PYTHONPATH="+l.path("agent"), "PYTHONDONTWRITEBYTECODE=1", "SUGAR_TEST_SOCKET="+l.runtime("agent"))
 	shell := []string{python, "-m", "jarabe.main"}
 	if l.binary == "" {
 		shell = []string{"/usr/bin/sugar"}
@@ -211,7 +221,7 @@ func (l *laptop) spawn(log string, ready *os.File, argv ...string) error {
 	}
 	defer file.Close()
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env = l.path("home"), l.env
+	cmd.Dir, cmd.Env = l.home, l.env
 	cmd.Stdout, cmd.Stderr = file, file
 	if ready != nil {
 		cmd.ExtraFiles = []*os.File{ready}
@@ -247,7 +257,7 @@ func (l *laptop) spawnReady(ctx context.Context, log string, argv ...string) (st
 // listen waits for the agents of shell and activities.
 func (l *laptop) listen() error {
 	var err error
-	if l.listener, err = net.Listen("unix", l.path("run", "agent")); err != nil {
+	if l.listener, err = net.Listen("unix", l.runtime("agent")); err != nil {
 		return err
 	}
 	l.accepted.Go(func() {
@@ -342,6 +352,9 @@ func (l *laptop) stop() error {
 	logs := filepath.Join(l.profile(), "logs")
 	if _, err := os.Stat(logs); err == nil {
 		errs = append(errs, os.CopyFS(filepath.Join(l.out, "sugar"), os.DirFS(logs)))
+	}
+	if l.login {
+		errs = append(errs, os.RemoveAll(l.home), os.RemoveAll(l.run))
 	}
 	return errors.Join(append(errs, os.RemoveAll(l.dir))...)
 }

@@ -26,6 +26,7 @@ type Options struct {
 	Binary string      // the connection manager; absolute, "" for the one that is installed, with Sugar's own way to start
 	Server school.Kind // of the school
 	Gadget string      // the program of the server component, absolute; with it, the school has no shared roster
+	Login  bool        // homes in /home and sockets in /run/user, where a user who logs in has them; for a machine of its own
 	Steps  []string    // names of the optional steps; none means all
 	Out    string      // folder for what is left of the run: report, logs, screenshots; absolute
 	Report io.Writer   // gets the lines of the report as well
@@ -100,10 +101,10 @@ func (s *Stage) open(ctx context.Context, opts Options) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	var err error
-	if s.alice, err = newLaptop(ctx, opts, pupil{nick: "Alice", colors: "#FF2B34,#005FE4"}); err != nil {
+	if s.alice, err = newLaptop(ctx, opts, pupil{nick: "Alice", colors: "#FF2B34,#005FE4", number: "1001"}); err != nil {
 		return err
 	}
-	if s.bob, err = newLaptop(ctx, opts, pupil{nick: "Bob", colors: "#00A0FF,#8BFF7A"}); err != nil {
+	if s.bob, err = newLaptop(ctx, opts, pupil{nick: "Bob", colors: "#00A0FF,#8BFF7A", number: "1002"}); err != nil {
 		return err
 	}
 	if err := s.openSchool(ctx, opts); err != nil {

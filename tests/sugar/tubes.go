@@ -46,7 +46,7 @@ func (s *Stage) read() []check {
 	a := s.newSharing(readBundle)
 	return append([]check{
 		{"Alice has a book in her Journal", func(ctx context.Context) error {
-			path := s.alice.path("run", "book.txt")
+			path := s.alice.runtime("book.txt")
 			if err := os.WriteFile(path, []byte(book), 0o600); err != nil {
 				return err
 			}

@@ -44,6 +44,7 @@ func main() {
 	flag.StringVar(&o.binary, "binary", "bin/telepathy-olpc", "connection manager; installed for the one that is")
 	flag.StringVar(&o.gadget, "gadget", "bin/olpc-gadget", "server component")
 	flag.StringVar(&o.out, "out", "bin/test-sugar", "folder for reports, logs and screenshots; what the last run left there goes")
+	flag.BoolVar(&o.login, "login", false, "homes in /home and sockets in /run/user, as after a login; both must be writable")
 	limit := flag.Duration("limit", 15*time.Minute, "longest run")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -64,7 +65,10 @@ func main() {
 // installed is what stands for the connection manager of this machine, which [sugar.Options] has no path for.
 const installed = "installed"
 
-type options struct{ server, by, steps, binary, gadget, out string }
+type options struct {
+	server, by, steps, binary, gadget, out string
+	login                                  bool
+}
 
 // run plays the wanted steps in the wanted schools.
 func (o options) run(limit time.Duration) error {
@@ -104,7 +108,7 @@ func (o options) choose() ([]sugar.Options, error) {
 		if o.server != "" && o.server != string(l.server) || o.by != "" && o.by != l.by {
 			continue
 		}
-		r := sugar.Options{Binary: o.binary, Server: l.server, Out: filepath.Join(o.out, string(l.server)), Report: os.Stdout}
+		r := sugar.Options{Binary: o.binary, Login: o.login, Server: l.server, Out: filepath.Join(o.out, string(l.server)), Report: os.Stdout}
 		if l.by == byGadget {
 			r.Gadget, r.Out = o.gadget, r.Out+"-"+l.by
 		}
