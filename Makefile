@@ -2,7 +2,7 @@ GO       ?= go
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 FUZZTIME ?= 30s
-# For make run: -server prosody, -stay, -h. For make test-sugar: -server prosody, -by gadget, -steps chat, -out folder, -h.
+# For make run: -server prosody, -stay, -h. For make test-sugar and test-vm: -server prosody, -by gadget, -steps chat, -out folder, -h.
 ARGS     ?=
 # How long make soak goes on, and with how many simulated children.
 SOAKTIME ?= 5m
@@ -23,7 +23,7 @@ DATAFILES = $(GO) run ./internal/datafiles
 MOSTBYTES = 9900000
 sizecheck = @size=$$(stat -c %s $(1)); test $$size -le $(MOSTBYTES) || { echo "$(1) has $$size bytes; $(MOSTBYTES) are allowed."; exit 1; }
 
-.PHONY: build generate run test test-sugar soak faults lint check-generated bench fuzz install install-gadget xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar deps-deb deps-packages
+.PHONY: build generate run test test-sugar test-vm soak faults lint check-generated bench fuzz install install-gadget xo $(addprefix xo-,$(XO)) deb test-packages govulncheck clean check-go deps-run deps-test deps-sugar deps-vm deps-deb deps-packages
 
 build: check-go
 	$(BUILD) -o bin/telepathy-olpc $(PROGRAM)
@@ -61,6 +61,11 @@ soak: deps-test build
 # What can go wrong around the program, one line for each with how that ended. Some of it needs root, and is skipped without.
 faults: deps-test
 	$(GO) test -count=1 -v -timeout 20m ./tests/faults -args -all
+
+# What needs a kernel with netem, on one that runs as a program and has it: the row of the faults that loses packets.
+test-vm: deps-vm build
+	$(GO) test -c -o bin/faults.test ./tests/faults
+	cd tests/faults && ../vm/run env CM_BINARY=$(CURDIR)/bin/telepathy-olpc ../../bin/faults.test -test.v -test.run TestFaults/packets -all
 
 lint: check-go
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:" $$bad; exit 1; }
@@ -134,5 +139,5 @@ clean:
 check-go:
 	@scripts/check-go $(GO)
 
-deps-run deps-test deps-sugar deps-deb deps-packages: deps-%:
+deps-run deps-test deps-sugar deps-vm deps-deb deps-packages: deps-%:
 	@scripts/install-deps $*

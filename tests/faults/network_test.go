@@ -182,7 +182,7 @@ func testLoss(t *testing.T, s *school.Server) {
 	out, err := exec.Command("ip", "netns", "exec", p.name, "tc", "qdisc", "add", "dev", p.link, "root", "netem", "delay", "2s", "loss", "5%").CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		t.Skipf("this kernel has no netem: %s", out)
+		t.Skipf("this kernel has no netem, but that of make test-vm has: %s", out)
 	} else if err != nil {
 		t.Skip("tc is not installed (Debian package iproute2)")
 	}
