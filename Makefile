@@ -62,10 +62,13 @@ soak: deps-test build
 faults: deps-test
 	$(GO) test -count=1 -v -timeout 20m ./tests/faults -args -all
 
-# What needs a kernel with netem, on one that runs as a program and has it: the row of the faults that loses packets.
+# What needs a kernel with netem or with AppArmor, on one that runs as a program and has both: the row of the faults that loses
+# packets, then two Sugars with the program's AppArmor profile enforced, whose logs are in bin/test-confined.
 test-vm: deps-vm build
 	$(GO) test -c -o bin/faults.test ./tests/faults
+	$(GO) build -o bin/sugars ./tests/sugar/cmd
 	cd tests/faults && ../vm/run env CM_BINARY=$(CURDIR)/bin/telepathy-olpc ../../bin/faults.test -test.v -test.run TestFaults/packets -all
+	tests/vm/run tests/vm/confined $(ARGS)
 
 lint: check-go
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:" $$bad; exit 1; }
