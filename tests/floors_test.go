@@ -59,6 +59,7 @@ var house = []room{
 
 	{path: "internal/bus", floor: 1, not: xmppSide, outside: []string{godbus, logrus}},
 	{path: "internal/handle", floor: 1},
+	{path: "xmpp/xmpptest", floor: 1},
 	{path: "xmpp", floor: 1, not: dbus, outside: []string{logrus, mellium, sasl, xnet, xtext}},
 
 	{path: "xmpp/bytestream", floor: 2, not: dbus, beside: []string{"xmpp/si", "xmpp/socks5", "xmpp/ibb", "xmpp/services"}, outside: []string{logrus}},

@@ -15,6 +15,7 @@ import (
 	"telepathy-olpc/internal/loop"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 // hang bounds what would otherwise wait for ever; no test waits that long.
@@ -328,12 +329,4 @@ func loggedIn(t *testing.T, change func(*Config), offers ...string) (*client, *p
 	return c, p
 }
 
-// parse reads a stanza of a test.
-func parse(t *testing.T, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
+var parse = xmpptest.Element

@@ -15,27 +15,15 @@ import (
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/olpc"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
-
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("%v: %s", err, s)
-	}
-	return e
-}
+var (
+	addr  = xmpptest.JID
+	parse = xmpptest.Element
+)
 
 // memory is a store that forgets with the test.
 type memory struct {

@@ -10,9 +10,9 @@ import (
 	"telepathy-olpc/tests/cmtest"
 	"telepathy-olpc/xmpp/caps"
 	"telepathy-olpc/xmpp/disco"
-	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/olpc"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 // handlerCapabilities is Handler_Capabilities.
@@ -237,11 +237,4 @@ func TestClientTypes_asked(t *testing.T) {
 	cmtest.Equal(t, gone.Arg(0), []string{})
 }
 
-func jidOf(t *testing.T, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var jidOf = xmpptest.JID

@@ -11,6 +11,7 @@ import (
 	"telepathy-olpc/tests/cmtest"
 	"telepathy-olpc/xmpp/roster"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 const (
@@ -107,14 +108,7 @@ func takeSets(cm *cmtest.Connection, changes ...rosterChange) {
 	}
 }
 
-func parseElement(t testing.TB, xml string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(xml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
+var parseElement = xmpptest.Element
 
 // onList calls a method of ContactList.
 func onList(cm *cmtest.Connection, method string, args ...any) *cmtest.Call {

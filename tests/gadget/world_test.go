@@ -29,6 +29,7 @@ import (
 	"telepathy-olpc/xmpp/olpc"
 	"telepathy-olpc/xmpp/pep"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 // program is the built component.
@@ -156,14 +157,7 @@ func (w *world) connected() {
 	}
 }
 
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var addr = xmpptest.JID
 
 // kid is a child with views.
 type kid struct {

@@ -13,6 +13,7 @@ import (
 	"telepathy-olpc/xmpp/disco"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 // world is the server and the listener of one list. Questions wait for the
@@ -134,14 +135,7 @@ func addrs(s string) []jid.JID {
 	return list
 }
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("%s: %v", s, err)
-	}
-	return e
-}
+var parse = xmpptest.Element
 
 var ok = []string{"<nil>"}
 

@@ -16,6 +16,7 @@ import (
 	"telepathy-olpc/xmpp/services"
 	"telepathy-olpc/xmpp/socks5"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -57,14 +58,7 @@ type child struct {
 
 func newServer() *server { return &server{children: make(map[string]*child)} }
 
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var addr = xmpptest.JID
 
 func (n *server) child(t testing.TB, name string) *child {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 
 	"telepathy-olpc/xmpp/disco"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 const inInfo = `<query xmlns='http://jabber.org/protocol/disco#info'>`
@@ -178,11 +179,4 @@ func info(t testing.TB, s string) *disco.Info {
 	return i
 }
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("parse %.200s: %v", s, err)
-	}
-	return e
-}
+var parse = xmpptest.Element

@@ -9,6 +9,7 @@ import (
 
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 const inMessage = `<message from='romeo@montague.net/orchard' type='chat' id='m1'>`
@@ -164,14 +165,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("parse %.200s: %v", s, err)
-	}
-	return e
-}
+var parse = xmpptest.Element
 
 func jidOf(s string) jid.JID {
 	j, err := jid.ParseLenient(s)

@@ -10,6 +10,7 @@ import (
 
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 const inInfo = `<query xmlns='http://jabber.org/protocol/disco#info'`
@@ -283,20 +284,7 @@ func BenchmarkParseInfo(b *testing.B) {
 	}
 }
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("parse %.200s: %v", s, err)
-	}
-	return e
-}
-
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var (
+	addr  = xmpptest.JID
+	parse = xmpptest.Element
+)

@@ -8,20 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 const ns = `xmlns='http://jabber.org/protocol/si/profile/file-transfer'`
 
 func offer(file string) string { return `<si xmlns='http://jabber.org/protocol/si'>` + file + `</si>` }
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
+var parse = xmpptest.Element
 
 func TestParse(t *testing.T) {
 	plain := func(change func(*File)) File {

@@ -11,27 +11,15 @@ import (
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/olpc"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 var byValue = cmp.Comparer(func(a, b jid.JID) bool { return a == b })
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("parse %.200s: %v", s, err)
-	}
-	return e
-}
-
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var (
+	addr  = xmpptest.JID
+	parse = xmpptest.Element
+)
 
 // The participants of the protocol's examples.
 const (

@@ -9,16 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("%s: %v", s, err)
-	}
-	return e
-}
+var parse = xmpptest.Element
 
 var openTable = []struct {
 	name, in string

@@ -11,6 +11,7 @@ import (
 	"telepathy-olpc/xmpp"
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 const (
@@ -19,23 +20,10 @@ const (
 	attrs    = ` xmlns='` + NS + `' sid='` + sid + `'`
 )
 
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
-
-func parseXML(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("parse %.200s: %v", s, err)
-	}
-	return e
-}
+var (
+	addr     = xmpptest.JID
+	parseXML = xmpptest.Element
+)
 
 // link is a session that keeps what is sent, and questions until they are answered.
 type link struct {

@@ -10,6 +10,7 @@ import (
 
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 const bob = "926bbd1ae5a207bc97ea472bb484499d3871be18@schoolserver.test"
@@ -19,23 +20,10 @@ var (
 	byTree  = cmp.Comparer(func(a, b *stanza.Element) bool { return a.Equal(b) })
 )
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("parse %.200s: %v", s, err)
-	}
-	return e
-}
-
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var (
+	addr  = xmpptest.JID
+	parse = xmpptest.Element
+)
 
 // entity has identities.
 type entity []string

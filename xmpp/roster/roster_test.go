@@ -12,6 +12,7 @@ import (
 
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 var byValue = cmp.AllowUnexported(jid.JID{})
@@ -458,20 +459,7 @@ type askerFunc func(*stanza.Element, func(*stanza.Element, error))
 
 func (f askerFunc) Ask(iq *stanza.Element, done func(*stanza.Element, error)) { f(iq, done) }
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("parse %.200s: %v", s, err)
-	}
-	return e
-}
-
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var (
+	addr  = xmpptest.JID
+	parse = xmpptest.Element
+)

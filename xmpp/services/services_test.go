@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 // world is the server of one search.
@@ -229,11 +229,4 @@ func TestSearch_askedInCallback(t *testing.T) {
 	w.want("a: proxy.school.test true")
 }
 
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var addr = xmpptest.JID

@@ -9,27 +9,15 @@ import (
 
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 var byValue = cmp.AllowUnexported(jid.JID{})
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("%s: %v", s, err)
-	}
-	return e
-}
-
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var (
+	addr  = xmpptest.JID
+	parse = xmpptest.Element
+)
 
 func query(attrs, hosts string) string {
 	return `<query xmlns='http://jabber.org/protocol/bytestreams' ` + attrs + `>` + hosts + `</query>`

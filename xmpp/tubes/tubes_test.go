@@ -9,6 +9,7 @@ import (
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/olpc"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 const (
@@ -17,23 +18,10 @@ const (
 	room     = "a1b2@conference.school.example"
 )
 
-func parseXML(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("parse %.200s: %v", s, err)
-	}
-	return e
-}
-
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var (
+	addr     = xmpptest.JID
+	parseXML = xmpptest.Element
+)
 
 func checkXML(t *testing.T, got *stanza.Element, want string) {
 	t.Helper()

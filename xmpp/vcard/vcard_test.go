@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 // The vCard of XEP-0054 §3.1, with the attribute of §7 and two things that
@@ -22,23 +22,10 @@ const example = `<vCard xmlns='vcard-temp' version='3.0'>` +
       personal website: http://www.saint-andre.com/
     </DESC><X-EVOLUTION a='1'>x<Y/></X-EVOLUTION><NICKNAME xmlns='other'>kept</NICKNAME></vCard>`
 
-func parse(t testing.TB, s string) *stanza.Element {
-	t.Helper()
-	e, err := stanza.Parse(s)
-	if err != nil {
-		t.Fatalf("parse %.200s: %v", s, err)
-	}
-	return e
-}
-
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var (
+	addr  = xmpptest.JID
+	parse = xmpptest.Element
+)
 
 // card wraps elements into a vCard.
 func card(elements string) string { return "<vCard xmlns='vcard-temp'>" + elements + "</vCard>" }

@@ -14,20 +14,14 @@ import (
 
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/olpc"
+	"telepathy-olpc/xmpp/xmpptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var byValue = cmp.Comparer(func(a, b jid.JID) bool { return a == b })
 
-func addr(t testing.TB, s string) jid.JID {
-	t.Helper()
-	j, err := jid.ParseLenient(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
+var addr = xmpptest.JID
 
 func open(t testing.TB, dir string) (*File, State) {
 	t.Helper()
