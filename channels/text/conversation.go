@@ -128,7 +128,7 @@ func (c *Conversation) Immutable() map[string]any {
 		tp.PropertyChannelMessagesSupportedContentTypes:    contentTypes,
 		tp.PropertyChannelMessagesMessageTypes:             types,
 		tp.PropertyChannelMessagesMessagePartSupportFlags:  partSupport,
-		tp.PropertyChannelMessagesDeliveryReportingSupport: reporting,
+		tp.PropertyChannelMessagesDeliveryReportingSupport: c.reporting(),
 	}
 }
 

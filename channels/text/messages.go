@@ -45,10 +45,16 @@ const plain = "text/plain"
 
 var contentTypes = []string{plain}
 
-const (
-	partSupport = tp.MessagePartSupportFlags(0) // no attachments
-	reporting   = tp.DeliveryReportingSupportFlagsReceiveFailures | tp.DeliveryReportingSupportFlagsReceiveSuccesses
-)
+const partSupport = tp.MessagePartSupportFlags(0) // no attachments
+
+// reporting says what is told of messages that were sent: that one has come back
+// and, between two, that it has arrived.
+func (c *Conversation) reporting() tp.DeliveryReportingSupportFlags {
+	if c.cfg.Recipient == 0 {
+		return tp.DeliveryReportingSupportFlagsReceiveFailures
+	}
+	return tp.DeliveryReportingSupportFlagsReceiveFailures | tp.DeliveryReportingSupportFlagsReceiveSuccesses
+}
 
 // messages is Channel.Interface.Messages.
 func (c *Conversation) messages() bus.Interface {
@@ -63,7 +69,7 @@ func (c *Conversation) messages() bus.Interface {
 			"MessageTypes":             bus.Fixed(types),
 			"MessagePartSupportFlags":  bus.Fixed(partSupport),
 			"PendingMessages":          func() any { return c.pendingMessages() },
-			"DeliveryReportingSupport": bus.Fixed(reporting),
+			"DeliveryReportingSupport": bus.Fixed(c.reporting()),
 		},
 	}
 }
@@ -84,7 +90,7 @@ func (c *Conversation) sendMessage(call *bus.Call) {
 	}
 	o, err := parseMessage(message)
 	if err == nil {
-		o.Receipt = flags&tp.MessageSendingFlagsReportDelivery != 0
+		o.Receipt = flags&tp.MessageSendingFlagsReportDelivery != 0 && c.cfg.Recipient != 0
 		err = c.send(o, func(token string) { call.Return(token) })
 	}
 	if err != nil {
