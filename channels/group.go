@@ -153,6 +153,14 @@ func (g *Group) SetSelf(h uint32) {
 	g.emit(tp.SignalChannelGroupSelfContactChanged, h, g.identifiers([]uint32{h})[h])
 }
 
+// SetFlags changes what the group can do and announces it.
+func (g *Group) SetFlags(f tp.ChannelGroupFlags) {
+	if was := g.Flags; f != was {
+		g.Flags = f
+		g.emit(tp.SignalChannelGroupGroupFlagsChanged, f&^was, was&^f)
+	}
+}
+
 // IsLocalPending tells whether h waits to come in.
 func (g *Group) IsLocalPending(h uint32) bool {
 	p, in := g.places[h]

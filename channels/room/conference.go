@@ -25,6 +25,7 @@ type Conference struct {
 	Partners []uint32          // with whom they are, in the same order
 	Invitees []uint32          // all who are to come, the partners among them, each once
 	Message  string            // that invites them
+	Unnamed  bool              // the room's name was made up
 }
 
 // conference serves Channel.Interface.Conference. Only a room has it that was

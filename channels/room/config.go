@@ -49,7 +49,11 @@ func (c *config) Interface() bus.Interface {
 	return i
 }
 
+// value is a setting as far as it is known. Without a lock there is no key.
 func (c *config) value(s muc.Setting) any {
+	if s == muc.Password && c.known[muc.PasswordProtected] != true {
+		return ""
+	}
 	if v, known := c.known[s]; known {
 		return v
 	}
@@ -82,8 +86,18 @@ func (c *config) tell(changed map[string]dbus.Variant) {
 	c.room.properties.tell()
 }
 
-// retrieve asks the room how it is set up and tells what is new.
-func (c *config) retrieve() {
+// values are those that clients see.
+func (c *config) values() map[muc.Setting]any {
+	all := make(map[muc.Setting]any, len(settings))
+	for s := range settings {
+		all[s] = c.value(s)
+	}
+	return all
+}
+
+// retrieve asks the room how it is set up and tells what is new. Accepted are
+// settings that it has just taken, of which it need not tell.
+func (c *config) retrieve(accepted muc.Settings) {
 	if self, in := c.room.muc.Occupant(c.room.muc.Nick()); in {
 		c.setRights(self)
 	}
@@ -91,12 +105,13 @@ func (c *config) retrieve() {
 		if err != nil || c.room.leaving {
 			return
 		}
-		changed := map[string]dbus.Variant{}
-		for s, v := range muc.ParseInfo(info) {
-			if _, shown := settings[s]; shown && c.value(s) != v {
+		changed, before := map[string]dbus.Variant{}, c.values()
+		maps.Copy(c.known, accepted)
+		maps.Copy(c.known, muc.ParseInfo(info))
+		for s, v := range c.values() {
+			if before[s] != v {
 				changed[string(s)] = dbus.MakeVariant(v)
 			}
-			c.known[s] = v
 		}
 		if !c.retrieved {
 			c.retrieved = true
@@ -105,6 +120,7 @@ func (c *config) retrieve() {
 		if len(changed) > 0 {
 			c.tell(changed)
 		}
+		c.room.tellCanSet()
 	})
 }
 
@@ -116,7 +132,11 @@ func (c *config) update(call *bus.Call) {
 	s := make(muc.Settings, len(wanted))
 	for name, v := range wanted {
 		if _, known := settings[muc.Setting(name)]; !known {
-			call.Fail(tp.Errorf(tp.ErrorInvalidArgument, "rooms have no setting %q", name))
+			kind := tp.ErrorInvalidArgument
+			if slices.ContainsFunc(tp.InterfaceChannelRoomConfig1.Properties, func(p tp.Property) bool { return p.Name == name }) {
+				kind = tp.ErrorNotImplemented
+			}
+			call.Fail(tp.Errorf(kind, "rooms have no setting %q", name))
 			return
 		}
 		s[muc.Setting(name)] = v.Value()
@@ -139,7 +159,7 @@ func (c *config) configure(call *bus.Call, s muc.Settings, answer func()) {
 			return
 		}
 		answer()
-		c.retrieve()
+		c.retrieve(s)
 	})
 }
 
@@ -164,23 +184,20 @@ func isForbidden(c stanza.Condition) bool {
 }
 
 // reconfigured runs when somebody has changed the room's settings.
-func (r *Room) reconfigured() { r.config.retrieve() }
+func (r *Room) reconfigured() { r.config.retrieve(nil) }
 
-// serveRoom2 serves Channel.Interface.Room2. Who made a room, and when, XMPP
-// does not tell.
+// serveRoom2 serves Channel.Interface.Room2, all of which never changes. Who made
+// a room, and when, XMPP does not tell. A name that was made up is none.
 func (r *Room) serveRoom2() bus.Interface {
+	name := r.jid.Local()
+	if r.conference != nil && r.conference.Unnamed {
+		name = ""
+	}
 	return bus.Interface{Facts: tp.InterfaceChannelRoom2, Properties: map[string]func() any{
-		"RoomName":          bus.Fixed(r.jid.Local()),
+		"RoomName":          bus.Fixed(name),
 		"Server":            bus.Fixed(r.jid.Domain()),
 		"Creator":           bus.Fixed(""),
 		"CreatorHandle":     bus.Fixed(uint32(0)),
-		"CreationTimestamp": bus.Fixed(int64(1<<63 - 1)),
+		"CreationTimestamp": bus.Fixed(unknownTime),
 	}}
-}
-
-func (r *Room) room2Immutable() map[string]any {
-	return map[string]any{
-		tp.PropertyChannelRoom2RoomName: r.jid.Local(),
-		tp.PropertyChannelRoom2Server:   r.jid.Domain(),
-	}
 }

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"slices"
 	"time"
 
 	"telepathy-olpc/channels/text"
@@ -67,4 +68,10 @@ func (r *Room) received(m muc.Message) {
 }
 
 // failed takes a message of the user's that came back.
-func (r *Room) failed(id, _ string, err *stanza.Error) { r.talk.Failed(id, err) }
+func (r *Room) failed(id, _ string, err *stanza.Error) {
+	if i := slices.IndexFunc(r.subjects, func(w wish) bool { return w.id == id }); i >= 0 {
+		r.answerSubject(i, configError(err))
+		return
+	}
+	r.talk.Failed(id, err)
+}

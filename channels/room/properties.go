@@ -13,8 +13,8 @@ import (
 // before it know, and the subject. It keeps nothing of its own.
 type properties struct {
 	room *Room
-	told map[uint32]dbus.Variant // values as last told
-	open bool                    // the settings could be written when last told
+	told []dbus.Variant     // values as last told
+	open []tp.PropertyFlags // what could be done with them then
 }
 
 // oldProperty is one row of the table; its number is its place, from 1.
@@ -59,7 +59,13 @@ type (
 	}
 )
 
-func newProperties(r *Room) *properties { return &properties{room: r} }
+func newProperties(r *Room) *properties {
+	p := &properties{room: r}
+	for _, o := range oldProperties {
+		p.told, p.open = append(p.told, p.value(o)), append(p.open, p.flags(o))
+	}
+	return p
+}
 
 // Interface is the D-Bus side.
 func (p *properties) Interface() bus.Interface {
@@ -91,7 +97,7 @@ func (p *properties) value(o oldProperty) dbus.Variant {
 
 func (p *properties) flags(o oldProperty) tp.PropertyFlags {
 	switch {
-	case o.setting != "" && p.room.config.owner, o.field == "Subject" && p.room.isJoined():
+	case o.setting != "" && p.room.config.owner, o.field == "Subject" && p.room.canSetSubject():
 		return tp.PropertyFlagsRead | tp.PropertyFlagsWrite
 	}
 	return tp.PropertyFlagsRead
@@ -159,7 +165,8 @@ func (p *properties) set(call *bus.Call) {
 	}
 	finish := func() {
 		if changesSubject {
-			p.room.host.Send(muc.BuildSubject(p.room.jid, subject))
+			p.room.changeSubject(call, subject)
+			return
 		}
 		call.Return()
 	}
@@ -194,27 +201,22 @@ func (o oldProperty) read(v any) (any, error) {
 
 // tell announces what is different from the last time.
 func (p *properties) tell() {
-	values, changed := make(map[uint32]dbus.Variant, len(oldProperties)), []propertyValue{}
+	changed, flags := []propertyValue{}, []propertyFlags{}
 	for i, o := range oldProperties {
 		id := uint32(i + 1)
-		values[id] = p.value(o)
-		if p.told != nil && p.told[id].Value() != values[id].Value() {
-			changed = append(changed, propertyValue{id, values[id]})
+		if v := p.value(o); v.Value() != p.told[i].Value() {
+			p.told[i] = v
+			changed = append(changed, propertyValue{id, v})
+		}
+		if f := p.flags(o); f != p.open[i] {
+			p.open[i] = f
+			flags = append(flags, propertyFlags{id, f})
 		}
 	}
-	p.told = values
 	if len(changed) > 0 {
 		p.room.channel.Emit(tp.SignalPropertiesPropertiesChanged, changed)
 	}
-	if p.open == p.room.config.owner {
-		return
+	if len(flags) > 0 {
+		p.room.channel.Emit(tp.SignalPropertiesPropertyFlagsChanged, flags)
 	}
-	p.open = p.room.config.owner
-	flags := []propertyFlags{}
-	for i, o := range oldProperties {
-		if o.setting != "" {
-			flags = append(flags, propertyFlags{uint32(i + 1), p.flags(o)})
-		}
-	}
-	p.room.channel.Emit(tp.SignalPropertiesPropertyFlagsChanged, flags)
 }

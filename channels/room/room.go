@@ -41,6 +41,9 @@ type Room struct {
 	again      []*channels.Request // for after the room is left
 	revisits   []visit             // as well
 	leaving    bool                // the channel is closed, the room not yet left
+	owners     bool                // of somebody else it is known who that is
+	subjects   []wish              // that are on their way
+	canSet     bool                // clients know that the subject can be set
 }
 
 // request answers with the channel, or joins and lets the request wait.
@@ -102,22 +105,43 @@ func (r *Room) make(initiator uint32) {
 	}
 	r.group = &channels.Group{
 		Channel: r.channel,
-		Flags: tp.ChannelGroupFlagsCanAdd | tp.ChannelGroupFlagsMessageAdd | tp.ChannelGroupFlagsMessageDepart |
-			tp.ChannelGroupFlagsChannelSpecificHandles | tp.ChannelGroupFlagsHandleOwnersNotAvailable |
-			tp.ChannelGroupFlagsProperties | tp.ChannelGroupFlagsMembersChangedDetailed,
-		Add: r.addMembers, Remove: r.removeMembers,
+		Flags:   r.flags(),
+		Add:     r.addMembers, Remove: r.removeMembers,
 	}
 	r.talk = r.newConversation()
 	r.config = newConfig(r)
+	r.canSet = r.canSetSubject()
 	r.properties = newProperties(r)
 	r.password = &password{room: r}
+	room2 := r.serveRoom2()
 	r.channel.Interfaces = slices.Concat(r.talk.Interfaces(), []bus.Interface{
-		r.group.Interface(), r.serveRoom2(), r.config.Interface(), r.serveSubject(), r.password.Interface(), r.properties.Interface(),
+		r.group.Interface(), room2, r.config.Interface(), r.serveSubject(), r.password.Interface(), r.properties.Interface(),
 	}, r.conference.interfaces())
 	r.channel.Immutable = r.talk.Immutable()
-	maps.Copy(r.channel.Immutable, r.room2Immutable())
+	for name, get := range room2.Properties {
+		r.channel.Immutable[room2.Facts.Name+"."+name] = get()
+	}
 	maps.Copy(r.channel.Immutable, r.conference.immutable())
 	r.channel.Export(r.host)
+}
+
+// flags say what the user can do with the members, and whether it is known of
+// anybody else who that is.
+func (r *Room) flags() tp.ChannelGroupFlags {
+	f := tp.ChannelGroupFlagsCanAdd | tp.ChannelGroupFlagsMessageAdd | tp.ChannelGroupFlagsMessageDepart |
+		tp.ChannelGroupFlagsChannelSpecificHandles | tp.ChannelGroupFlagsProperties | tp.ChannelGroupFlagsMembersChangedDetailed
+	if !r.owners {
+		f |= tp.ChannelGroupFlagsHandleOwnersNotAvailable
+	}
+	if r.isModerator() {
+		f |= tp.ChannelGroupFlagsCanRemove | tp.ChannelGroupFlagsMessageRemove
+	}
+	return f
+}
+
+func (r *Room) isModerator() bool {
+	self, _ := r.Occupant(r.Nick())
+	return self.Role == muc.Moderator
 }
 
 // joined announces the channel with all occupants, or fills it with them when it
@@ -145,21 +169,22 @@ func (r *Room) joined(a muc.Arrival) {
 	r.group.FillOwners(owners)
 	r.group.Fill(channels.Change{Added: members})
 	r.open()
-	r.config.retrieve()
+	r.config.retrieve(nil)
 	r.rooms.companion.RoomJoined(r, a.Occupants)
 }
 
 // fill makes members of a room that has a channel what they are in it: who
 // invited is there as an occupant now.
 func (r *Room) fill(members []uint32, owners map[uint32]uint32) {
-	r.group.Own(owners)
+	r.own(owners)
 	r.group.SetSelf(r.occupant(r.muc.Nick()))
 	r.endInvitation()
 	r.password.answer(true, nil)
 	r.password.setWanted(false)
+	r.tellCanSet()
 	gone := slices.DeleteFunc(r.group.Everybody(), func(h uint32) bool { return slices.Contains(members, h) })
 	r.group.Apply(channels.Change{Added: members, Removed: gone})
-	r.config.retrieve()
+	r.config.retrieve(nil)
 }
 
 func (r *Room) endInvitation() {
@@ -188,7 +213,14 @@ func (r *Room) owner(o muc.Occupant) uint32 {
 	case o.Real.IsZero():
 		return 0
 	}
+	r.owners = true
 	return r.host.Handles().Contacts.Ensure(o.Real.Bare())
+}
+
+// own tells who is behind occupants.
+func (r *Room) own(owners map[uint32]uint32) {
+	r.group.Own(owners)
+	r.group.SetFlags(r.flags())
 }
 
 func (r *Room) arrived(o muc.Occupant) {
@@ -203,7 +235,7 @@ func (r *Room) entered(o muc.Occupant) {
 	}
 	h := r.occupant(o.Nick)
 	r.arrived(o)
-	r.group.Own(map[uint32]uint32{h: r.owner(o)})
+	r.own(map[uint32]uint32{h: r.owner(o)})
 	r.group.Apply(channels.Change{Added: []uint32{h}, Actor: h})
 	r.rooms.companion.RoomPresent(r, o)
 }
@@ -257,7 +289,7 @@ func (r *Room) renamed(old string, o muc.Occupant) {
 		return
 	}
 	was, is := r.occupant(old), r.occupant(o.Nick)
-	r.group.Own(map[uint32]uint32{is: r.owner(o)})
+	r.own(map[uint32]uint32{is: r.owner(o)})
 	if o.Nick == r.muc.Nick() {
 		r.group.SetSelf(is)
 	}
@@ -275,12 +307,14 @@ func (r *Room) changed(old, o muc.Occupant) {
 	if old.Real.IsZero() {
 		r.arrived(o)
 	}
-	r.group.Own(map[uint32]uint32{r.occupant(o.Nick): r.owner(o)})
+	r.own(map[uint32]uint32{r.occupant(o.Nick): r.owner(o)})
 	r.rooms.companion.RoomPresent(r, o)
 }
 
 func (r *Room) selfChanged(_, o muc.Occupant) {
 	r.config.setRights(o)
+	r.group.SetFlags(r.flags())
+	r.tellCanSet()
 	r.rooms.companion.RoomPresent(r, o)
 }
 
@@ -319,6 +353,9 @@ func (r *Room) ended(e muc.Ending) {
 	}
 	delete(r.rooms.rooms, r.jid)
 	r.endInvitation()
+	for len(r.subjects) > 0 {
+		r.answerSubject(0, tp.Errorf(tp.ErrorNotAvailable, "the room is over"))
+	}
 	switch {
 	case r.leaving:
 		r.password.answer(false, tp.Errorf(tp.ErrorCancelled, "the channel was closed"))

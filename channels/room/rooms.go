@@ -212,6 +212,9 @@ func (s *Rooms) Close() {
 	for where, r := range s.rooms {
 		delete(s.rooms, where)
 		r.hold.Stop()
+		for len(r.subjects) > 0 {
+			r.answerSubject(0, tp.Errorf(tp.ErrorDisconnected, "the connection has ended"))
+		}
 		if r.muc != nil {
 			r.muc.Close()
 		}

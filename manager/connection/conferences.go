@@ -53,6 +53,7 @@ func (s conferences) place(r *channels.Request, c room.Conference) {
 			return
 		}
 		r.Target = channels.Target{Type: tp.HandleTypeRoom, Handle: handle, ID: id}
+		c.Unnamed = true
 		s.conn.rooms.Confer(r, c)
 	})
 }
