@@ -87,6 +87,7 @@ func TestConference_fromChats(t *testing.T) {
 		tp.PropertyChannelConferenceInitialInviteeHandles: []uint32{bob, cat, dan},
 		tp.PropertyChannelConferenceInitialInviteeIDs:     []string{schoolmate("bob"), schoolmate("cat"), schoolmate("dan")},
 		tp.PropertyChannelConferenceInvitationMessage:     "Come over",
+		tp.PropertyChannelRoom2RoomName:                   "", // it was made up
 	} {
 		cmtest.Equal(t, details[name], want)
 	}

@@ -71,6 +71,15 @@ func TestRoomProperties(t *testing.T) {
 	h.Server.Answer(submit, "")
 	h.Expect(cmtest.Reply(call))
 
+	call = set("subject", "Draughts")
+	early := h.Forbid(cmtest.Reply(call))
+	h.Expect(said)
+	h.Sync()
+	early.Lift()
+	h.speaks(cmtest.User, "<subject>Draughts</subject>")
+	h.Expect(cmtest.Reply(call))
+	cmtest.Equal(t, value("subject"), any("Draughts"))
+
 	h.speaks("bob", "<subject>Chess</subject>")
 	h.Expect(cmtest.Signal(tp.SignalPropertiesPropertiesChanged).At(h.path))
 	cmtest.Equal(t, value("subject"), any("Chess"))

@@ -82,24 +82,6 @@ func TestRoomText_chatStates(t *testing.T) {
 	h.Expect(said.Having("http://jabber.org/protocol/chatstates", "composing"))
 }
 
-func TestRoomSubject(t *testing.T) {
-	t.Parallel()
-	h := joinHall(t, "bob")
-	h.Forbid(textReceived)
-	subject := tp.InterfaceChannelSubject2
-	cmtest.Equal(t, h.Get(h.path, subject, "Subject"), "")
-	h.speaks("bob", "<subject>Chess</subject>")
-	changed := cmtest.Signal(tp.SignalDBusPropertiesChanged).At(h.path).Args(subject.Name)
-	told := cmtest.As[map[string]any](t, h.Expect(changed).Arg(1))
-	cmtest.Equal(t, told["Subject"], "Chess")
-	cmtest.Equal(t, told["Actor"], chatRoom+"/bob")
-	cmtest.Equal(t, told["ActorHandle"], h.occupant("bob"))
-	h.Call(h.path, subject, "SetSubject", "Draughts")
-	sent := h.Expect(said)
-	cmtest.Equal(t, sent.Element.Child("jabber:client", "subject").Text(), "Draughts")
-	h.Sync()
-}
-
 // What Sugar wants of a room, from one who owns it.
 func TestRoomConfig_owner(t *testing.T) {
 	t.Parallel()
