@@ -43,6 +43,7 @@ var matrix = []fault{
 	{"server killed", testServerKilled, true},
 	{"connection manager killed", testManagerKilled, false},
 	{"activity with a tube killed", testActivityKilled, false},
+	{"activity killed for good", testActivityGone, true},
 	{"dbus-monitor stopped and killed", testMonitorKilled, false},
 	{"suspended for longer than a link is trusted", testSuspended, false},
 	{"suspended, and the connection dead on waking", testSuspendedAndCut, false},

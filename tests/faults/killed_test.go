@@ -124,8 +124,8 @@ func playActivity() {
 	select {}
 }
 
-// testActivityKilled: an activity is killed in the middle of a tube. Nobody closes its channels for it, so the child is still
-// seen there; when it comes back to the activity it is in the tube again, and with leaving the socket goes.
+// testActivityKilled: an activity is killed in the middle of a tube. For a minute nobody closes its channels for it; when it comes
+// back to the activity it is in the tube again, and with leaving the socket goes.
 func testActivityKilled(t *testing.T, s *school.Server) {
 	ana, ben := open(t, s, "Emil"), open(t, s, "Flor")
 	ana.Account()
@@ -154,6 +154,24 @@ func testActivityKilled(t *testing.T, s *school.Server) {
 	}
 	ben.Forget()
 	here.Leave()
+	there.AwaitNames(number, 0, 1)
+	sockets(t, ana, 0)
+}
+
+// testActivityGone: an activity is killed and does not come back. The others see the child leave, and nothing of it stays.
+func testActivityGone(t *testing.T, s *school.Server) {
+	ana, ben := open(t, s, "Nina"), open(t, s, "Otto")
+	ana.Account()
+	ben.Connect(nil)
+	there := ben.Join("activity-killed")
+	activity := startActivity(t, ana)
+	number := there.AwaitTube("org.laptop.Killed")
+	there.AcceptDBusTube(number)
+	there.AwaitNames(number, 2, 0)
+	ben.Forget()
+	if err := activity.Kill(); err != nil {
+		t.Fatal(err)
+	}
 	there.AwaitNames(number, 0, 1)
 	sockets(t, ana, 0)
 }

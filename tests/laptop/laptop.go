@@ -25,8 +25,9 @@ import (
 	"telepathy-olpc/tests/school"
 )
 
-// patience ends a hang; nothing that a laptop does takes so long, mission-control's pauses between attempts included.
-const patience = time.Minute
+// patience ends a hang; nothing that a laptop does takes so long, mission-control's pauses between attempts and the minute that a
+// room is kept for an activity that was killed included.
+const patience = 2 * time.Minute
 
 // Laptop is one child's.
 type Laptop struct {
