@@ -6,6 +6,8 @@ import (
 	"net"
 	"slices"
 	"time"
+
+	"telepathy-olpc/internal/rawconn"
 )
 
 // connectTimeout bounds one attempt, all addresses of a host together, so that
@@ -68,7 +70,11 @@ func (c Config) connect(ctx context.Context, t target) (net.Conn, error) {
 		return nil, &DNSError{Err: errNoName} // the dialer would take it for this machine
 	}
 	dialer := net.Dialer{Timeout: connectTimeout, KeepAliveConfig: tcpKeepalive, Resolver: c.Resolver}
-	conn, err := dialer.DialContext(ctx, "tcp", t.address())
+	socket, err := dialer.DialContext(ctx, "tcp", t.address())
+	if err != nil {
+		return nil, dialError(t, err)
+	}
+	conn, err := rawconn.New(socket.(*net.TCPConn))
 	if err != nil {
 		return nil, dialError(t, err)
 	}

@@ -9,13 +9,13 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/sirupsen/logrus"
 
 	"telepathy-olpc/internal/loop"
+	"telepathy-olpc/internal/rawconn"
 	"telepathy-olpc/internal/tp"
 )
 
@@ -30,7 +30,7 @@ var errClosed = errors.New("bus connection is closed")
 // Conn is a connection to a message bus. Make it with [Dial].
 type Conn struct {
 	socket *net.UnixConn
-	raw    syscall.RawConn
+	fast   *rawconn.Conn // of socket
 	log    *logrus.Entry
 	strict bool   // a defect panics
 	name   string // unique
@@ -91,7 +91,7 @@ func Dial(address string, log *logrus.Entry) (*Conn, error) {
 		loops:   map[dbus.ObjectPath]*loop.Loop{},
 		objects: map[dbus.ObjectPath]*Object{},
 	}
-	if c.raw, err = socket.SyscallConn(); err != nil {
+	if c.fast, err = rawconn.New(socket); err != nil {
 		return nil, err
 	}
 	c.out.filled.L = &c.out.mu
@@ -107,7 +107,7 @@ func (c *Conn) start() error {
 	if err := c.socket.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
 		return err
 	}
-	r := bufio.NewReader(c.socket)
+	r := bufio.NewReader(c.fast)
 	if err := authenticate(c.socket, r); err != nil {
 		return errors.Join(fmt.Errorf("authenticate: %w", err), c.socket.Close())
 	}
@@ -256,7 +256,7 @@ func (c *Conn) write() {
 		if len(buf) == 0 {
 			break
 		}
-		if _, err := c.socket.Write(buf); err != nil {
+		if _, err := c.fast.Write(buf); err != nil {
 			c.lose(err)
 			return
 		}
@@ -307,7 +307,7 @@ func (c *Conn) Release() {
 	buf := o.buf
 	o.buf, o.spare = o.spare[:0], nil
 	o.mu.Unlock()
-	n := c.tryWrite(buf)
+	n := c.fast.TryWrite(buf)
 	o.mu.Lock()
 	o.writing = false
 	if n < len(buf) {
@@ -344,16 +344,6 @@ func (o *outbox) relieve() {
 		f()
 	}
 	o.mu.Lock()
-}
-
-// tryWrite writes what the socket takes at once. After an error the writer meets
-// it again.
-func (c *Conn) tryWrite(b []byte) (n int) {
-	_ = c.raw.Write(func(fd uintptr) bool {
-		n, _ = syscall.Write(int(fd), b)
-		return true
-	})
-	return max(n, 0)
 }
 
 // send queues a message. It is encoded here and now, with which text is refused

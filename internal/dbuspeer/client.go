@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"sync"
+
+	"telepathy-olpc/internal/rawconn"
 )
 
 // The bus itself, which does not exist here, and the error for what does not.
@@ -20,7 +22,7 @@ const (
 )
 
 // converse serves the client until it goes.
-func (s *Server) converse(c *net.UnixConn, r *Reader) {
+func (s *Server) converse(c *rawconn.Conn, r *Reader) {
 	s.out.connected(true)
 	var writer sync.WaitGroup
 	writer.Go(func() {
@@ -63,13 +65,13 @@ func (s *Server) read(r *Reader) {
 }
 
 // write writes what is sent to the client.
-func (s *Server) write(c *net.UnixConn) {
+func (s *Server) write(c *rawconn.Conn) {
 	for {
 		batch, ok := s.out.take()
 		if !ok {
 			return
 		}
-		if _, err := batch.WriteTo(c); err != nil {
+		if _, err := c.WriteBuffers(batch); err != nil {
 			return
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"telepathy-olpc/internal/rawconn"
 )
 
 // MaxMessage is the longest message that a client may send; of a longer one it
@@ -181,7 +183,11 @@ func (s *Server) take(c *net.UnixConn) {
 
 // serve lets a program in and then, if no other is the client, makes it that.
 func (s *Server) serve(c *net.UnixConn) {
-	r := bufio.NewReaderSize(c, readBuffer)
+	fast, err := rawconn.New(c)
+	if err != nil {
+		return
+	}
+	r := bufio.NewReaderSize(fast, readBuffer)
 	d := s.door
 	d.peer = func() uint32 { return peerOf(c) }
 	c.SetDeadline(time.Now().Add(authTimeout))
@@ -197,7 +203,7 @@ func (s *Server) serve(c *net.UnixConn) {
 	case <-s.ended:
 		return
 	}
-	s.converse(c, NewReader(r, MaxMessage))
+	s.converse(fast, NewReader(r, MaxMessage))
 }
 
 func isPlain(c byte) bool {
