@@ -1,6 +1,7 @@
 package xmpp
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -368,6 +369,31 @@ func TestClose_whileResuming(t *testing.T) {
 		c.close()
 		c.wantNothing()
 	})
+}
+
+// TestConfirm_spare: what was acknowledged may be written over, what was not must not.
+func TestConfirm_spare(t *testing.T) {
+	m := management{tracking: true}
+	stanza := func(c byte) []byte { return bytes.Repeat([]byte{c}, largeStanza) }
+	for c := range byte(2 * maxSpare) {
+		m.track(stanza(c))
+	}
+	m.confirm(2*maxSpare - 1)
+	if len(m.spare) != maxSpare {
+		t.Errorf("%d are kept", len(m.spare))
+	}
+	for c := range byte(maxSpare) {
+		m.track(stanza(100 + c))
+	}
+	m.track([]byte("small"))
+	for i, want := range append([]byte{2*maxSpare - 1}, 100, 101, 102, 103) {
+		if !bytes.Equal(m.unacked[i], stanza(want)) {
+			t.Errorf("stanza %d begins with %d", i, m.unacked[i][:3])
+		}
+	}
+	if len(m.spare) != 0 || m.bytes != (maxSpare+1)*largeStanza+len("small") {
+		t.Errorf("%d are kept, %d bytes are counted", len(m.spare), m.bytes)
+	}
 }
 
 func TestConfirm_overflows(t *testing.T) {

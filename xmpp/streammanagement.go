@@ -2,7 +2,6 @@ package xmpp
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -26,6 +25,10 @@ const (
 	// room that doubles what both have to read and write. XEP-0198 §4 lets an
 	// answer wait for a time-out.
 	ackPause = 250 * time.Millisecond
+	// largeStanza is from where on the memory of an acknowledged stanza is worth
+	// keeping, and maxSpare how many: a tube or an in-band file sends a window of
+	// them again and again, and each would be garbage.
+	largeStanza, maxSpare = 16 << 10, 4
 	// maxUnacked and maxUnackedBytes bound what is kept for a server that
 	// does not acknowledge; beyond, the session cannot be resumed.
 	maxUnacked, maxUnackedBytes = 10_000, 8 << 20
@@ -44,8 +47,9 @@ type management struct {
 	ackDue  *loop.Timer   // of an answer that waits
 	acked   uint32        // stanzas of ours that the server has handled
 	unacked [][]byte
-	bytes   int  // in unacked
-	again   bool // all of unacked was sent again, and nothing of it is acknowledged yet
+	bytes   int      // in unacked
+	spare   [][]byte // large stanzas that were acknowledged, to be written over
+	again   bool     // all of unacked was sent again, and nothing of it is acknowledged yet
 
 	sinceAsk, sinceAskBytes int // sent since we last asked
 }
@@ -66,12 +70,31 @@ func (m *management) track(b []byte) {
 		m.forget()
 		return
 	}
-	m.unacked = append(m.unacked, slices.Clone(b))
+	m.unacked = append(m.unacked, append(m.takeSpare(len(b)), b...))
 	m.bytes += len(b)
 }
 
+// takeSpare finds memory for a large stanza; nil if there is none.
+func (m *management) takeSpare(size int) []byte {
+	last := len(m.spare) - 1
+	if size < largeStanza || last < 0 {
+		return nil
+	}
+	b := m.spare[last]
+	m.spare = m.spare[:last]
+	return b[:0]
+}
+
+// keepSpare keeps the memory of a stanza that was acknowledged, if a stream of
+// large ones is likely to ask for it.
+func (m *management) keepSpare(b []byte) {
+	if largeStanza <= len(b) && len(b) <= keepBuffer && len(m.spare) < maxSpare {
+		m.spare = append(m.spare, b)
+	}
+}
+
 // forget gives up on resuming.
-func (m *management) forget() { m.tracking, m.unacked, m.bytes = false, nil, 0 }
+func (m *management) forget() { m.tracking, m.unacked, m.bytes, m.spare = false, nil, 0, nil }
 
 // resumable tells whether the session can survive its connection.
 func (m *management) resumable() bool { return m.tracking && m.id != "" }
@@ -100,6 +123,7 @@ func (m *management) confirm(h uint32) bool {
 	}
 	for _, b := range m.unacked[:n] {
 		m.bytes -= len(b)
+		m.keepSpare(b)
 	}
 	if n > 0 {
 		m.again = false

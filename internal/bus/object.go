@@ -30,6 +30,8 @@ type Interface struct {
 }
 
 // Fixed is the getter of a property that never changes.
+//
+//go:noinline
 func Fixed(v any) func() any { return func() any { return v } }
 
 // Serve makes calls to objects at or below prefix events of l. The longest

@@ -7,8 +7,13 @@ import (
 	"telepathy-olpc/internal/dbuswire"
 )
 
-// SetSender returns the message with this sender, in its own byte order, which
-// may be b itself. All other fields and the body stay as they are.
+// senderRoom is what a sender such as tubes have takes in a header. With so much
+// room behind a message [SetSender] need not make it anew.
+const senderRoom = 64
+
+// SetSender returns the message with this sender, in its own byte order. All
+// other fields and the body stay as they are. b, with the room behind it, is used
+// up: the message may lie in it.
 func SetSender(b []byte, sender string) ([]byte, error) {
 	fixed, err := parseFixed(b)
 	if err != nil {
@@ -22,8 +27,7 @@ func SetSender(b []byte, sender string) ([]byte, error) {
 	}
 	end := fixedLen + int(fixed.fieldsLen)
 	w := walker{order: fixed.order, b: b[fixedLen:end]}
-	out := make([]byte, fixedLen, len(b)+len(sender)+32)
-	copy(out, b)
+	head := append(make([]byte, 0, pad8(end)+len(sender)+32), b[:fixedLen]...)
 	for w.pos < len(w.b) {
 		f, ok := w.nextField()
 		if !ok {
@@ -31,14 +35,23 @@ func SetSender(b []byte, sender string) ([]byte, error) {
 		}
 		raw := w.b[f.begin:f.end]
 		if f.code != fieldSender {
-			out = append(padded(out), raw...)
+			head = append(padded(head), raw...)
 		} else if f.signature == "s" && bytes.Equal(w.b[f.value:f.end-1], []byte(sender)) {
 			return b, nil
 		}
 	}
-	out = appendText(fixed.order, out, fieldSender, 's', sender)
-	fixed.order.PutUint32(out[12:], uint32(len(out)-fixedLen))
-	return append(padded(out), b[pad8(end):]...), nil
+	head = appendText(fixed.order, head, fieldSender, 's', sender)
+	fixed.order.PutUint32(head[12:], uint32(len(head)-fixedLen))
+	head = padded(head)
+	body := b[pad8(end):]
+	size := len(head) + len(body)
+	out := b[:min(size, cap(b))]
+	if len(out) < size {
+		out = make([]byte, size)
+	}
+	copy(out[len(head):], body) // first: what it lies in is overwritten
+	copy(out, head)
+	return out, nil
 }
 
 // padded adds zeros up to a multiple of eight.

@@ -49,7 +49,7 @@ func (r *Reader) Next() ([]byte, error) {
 		}
 		return nil, ErrTooLong
 	}
-	b := make([]byte, min(size, firstStep))
+	b := make([]byte, min(size, firstStep), min(size, firstStep)+senderRoom)
 	for at := 0; ; {
 		if _, err := io.ReadFull(r.r, b[at:]); err == io.EOF {
 			return nil, io.ErrUnexpectedEOF
@@ -60,8 +60,7 @@ func (r *Reader) Next() ([]byte, error) {
 			return b, nil
 		}
 		at = len(b)
-		more := make([]byte, min(size, 4*at))
-		copy(more, b)
-		b = more
+		b = append(make([]byte, 0, min(size, 4*at)+senderRoom), b...)
+		b = b[:cap(b)-senderRoom]
 	}
 }

@@ -103,6 +103,8 @@ func (j JID) Domain() string { return j.domain }
 func (j JID) Resource() string { return j.resource }
 
 // IsZero tells whether j is no address at all.
+//
+//go:noinline
 func (j JID) IsZero() bool { return j == JID{} }
 
 // IsBare tells whether j has no resource.

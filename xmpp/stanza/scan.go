@@ -165,6 +165,9 @@ func (r *Reader) run(stop *byteSet) (b []byte, plain bool) {
 	rest := r.in.rest()
 	var bits byte
 	n := 0
+	if stop != endsName {
+		n = plainWords(rest)
+	}
 	for n < len(rest) && !stop[rest[n]] {
 		bits |= rest[n]
 		n++

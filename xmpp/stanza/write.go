@@ -86,7 +86,7 @@ func newEscapes(special map[byte]string) escapes {
 
 func appendEscaped(dst []byte, s string, table *escapes) []byte {
 	done := 0
-	for i := 0; i < len(s); {
+	for i := plainWords(s); i < len(s); {
 		escape := table[s[i]]
 		size := 1
 		if escape == look {
