@@ -10,7 +10,9 @@ func plainWords[T string | []byte](s T) int {
 		w := s[n : n+8]
 		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
 			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
-		if x&highs != 0 || (x-ones*' ')&highs != 0 || // no borrow goes on to the next byte: all are below 0x80, and the first to be below the space is found
+		// The second is right because of the first: of bytes below 0x80 only one
+		// below the space has its highest bit set when the space is taken off.
+		if x&highs != 0 || (x-ones*' ')&highs != 0 ||
 			has(x|ones*('<'^'>'), '<'|'>') || has(x|ones*('&'^'\''), '&'|'\'') || has(x, '"') {
 			break
 		}
