@@ -1,7 +1,7 @@
 package mucbytestream
 
 import (
-	"slices"
+	"bytes"
 
 	"telepathy-olpc/xmpp/jid"
 	"telepathy-olpc/xmpp/stanza"
@@ -119,7 +119,7 @@ func (r *Receiver) add(from source, b block) (whole []byte) {
 	case b.part == middle:
 		r.grow(from, data)
 	default:
-		whole = slices.Concat(append(u.fragments, data)...)
+		whole = bytes.Join(append(u.fragments, data), nil) // Concat would clear the memory first
 		r.drop(from)
 	}
 	return whole
