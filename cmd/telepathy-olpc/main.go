@@ -33,7 +33,7 @@ const gcPercent = 40
 // ballastSize is what the garbage collector is made to believe is in use besides:
 // memory that nobody touches, and that therefore is none. With a few contacts
 // it would collect for each 1.6 MB that come and go, a long message of a tube
-// several times; so it does half as often, for 1.5 MB more.
+// several times; so it does half as often, for 1 to 2 MB more.
 const ballastSize = 3 << 20
 
 // version is that of debian/changelog, which the Makefile gives to the linker.

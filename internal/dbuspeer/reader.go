@@ -60,7 +60,7 @@ func (r *Reader) Next() ([]byte, error) {
 			return b, nil
 		}
 		at = len(b)
-		b = append(make([]byte, 0, min(size, 16*at)+senderRoom), b...)
+		b = append(make([]byte, 0, min(size, 4*at)+senderRoom), b...)
 		b = b[:cap(b)-senderRoom]
 	}
 }

@@ -165,7 +165,7 @@ func (r *Reader) run(stop *byteSet) (b []byte, plain bool) {
 	rest := r.in.rest()
 	var bits byte
 	n := 0
-	if stop != endsName {
+	if stop != endsName { // a name ends at much that is plain
 		n = plainWords(rest)
 	}
 	for n < len(rest) && !stop[rest[n]] {
